@@ -1,0 +1,37 @@
+// What a result was measured on.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+
+const interestingFlags = /^(avx2|fma|f16c|avx512\w+|avx_vnni|amx\w+)$/;
+
+function cpuFlags(): string[] {
+  try {
+    const line = /^flags\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
+    return line.split(' ').filter((flag) => interestingFlags.test(flag));
+  } catch {
+    return []; // not Linux
+  }
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();
+  } catch {
+    return 'unknown';
+  }
+}
+
+export function describeMachine(): Record<string, unknown> {
+  return {
+    cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+    flags: cpuFlags(),
+    cores: os.availableParallelism(),
+    memory_gb: Math.round(os.totalmem() / 2 ** 30),
+    kernel: `${os.type()} ${os.release()}`,
+    node: process.version,
+    load_before: os.loadavg()[0],
+    commit: commit(),
+    date: new Date().toISOString(),
+  };
+}

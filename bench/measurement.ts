@@ -1,0 +1,109 @@
+// One measurement: a work of a model in a process of its own, ours or the peer's, so that the peak
+// of its resident memory is that work's alone.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Work } from './flops.js';
+
+export type Dtype = 'float32' | 'bfloat16';
+
+export interface Task {
+  readonly folder: string;
+  readonly dtype: Dtype;
+  readonly threads: number;
+  readonly repeats: number;
+  readonly work: Work;
+}
+
+export interface Measured {
+  readonly seconds: readonly number[];
+  readonly peakMegabytes: number;
+}
+
+/** The last line of JSON that a program prints, or an Error with what it said. */
+async function lastJson(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<unknown> {
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
+  let printed = '';
+  let complaints = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (complaints += text));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  const line = printed.trim().split('\n').at(-1) ?? '';
+  if (code !== 0 || !line.startsWith('{')) {
+    throw new Error(`${command} ended with ${String(code)}:\n${complaints.slice(-2000)}`);
+  }
+  return JSON.parse(line);
+}
+
+export async function measureOurs(task: Task): Promise<Measured> {
+  const worker = fileURLToPath(new URL('worker.js', import.meta.url));
+  const env = { ALIGNLAB_THREADS: String(task.threads) };
+  return (await lastJson(process.execPath, [worker, JSON.stringify(task)], env)) as Measured;
+}
+
+interface PeerLine {
+  readonly seconds: readonly number[];
+  readonly peak_mb: number;
+}
+
+export interface Peer {
+  readonly python: string;
+  readonly folder: string; // torch_peer.py and make_model.py
+}
+
+export async function measurePeer(peer: Peer, task: Task): Promise<Measured> {
+  const { batch, length, prompt, newTokens, kind } = task.work;
+  const options = { batch, length, prompt, new: newTokens, threads: task.threads, work: kind };
+  const line = (await lastJson(peer.python, [
+    path.join(peer.folder, 'torch_peer.py'),
+    task.folder,
+    ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
+    ...['--dtype', task.dtype, '--repeats', String(task.repeats)],
+  ])) as PeerLine;
+  return { seconds: line.seconds, peakMegabytes: line.peak_mb };
+}
+
+/** The peer, or the reason why there is none. */
+export async function findPeer(python: string, folder: string): Promise<Peer | string> {
+  if (!existsSync(path.join(folder, 'torch_peer.py'))) return `no torch_peer.py in ${folder}`;
+  try {
+    const check =
+      'import torch, transformers, json; print(json.dumps({"torch": torch.__version__}))';
+    await lastJson(python, ['-c', check]);
+    return { python, folder };
+  } catch {
+    return `${python} does not import torch and transformers (--python PATH)`;
+  }
+}
+
+/** A folder as it is, or the random model of that name, made by the peer once. */
+export async function modelFolder(
+  name: string,
+  home: string,
+  peer: Peer | string,
+): Promise<string> {
+  if (existsSync(path.join(name, 'config.json'))) return path.resolve(name);
+  const folder = path.join(home, name);
+  if (existsSync(path.join(folder, 'config.json'))) return folder;
+  if (typeof peer === 'string') {
+    throw new Error(`${name} is no checkpoint folder and cannot be made without the peer: ${peer}`);
+  }
+  const script = `import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0]); print('{}')`;
+  const maker = path.join(peer.folder, 'make_model.py');
+  await lastJson(peer.python, ['-c', script, maker, name, folder]);
+  return folder;
+}
+
+export const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;

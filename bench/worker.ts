@@ -1,0 +1,17 @@
+// One measurement of ours in a process of its own: one run to warm up, then the timed ones. Prints
+// one line of JSON.
+import type { Measured, Task } from './measurement.js';
+import { prepare } from './work.js';
+
+const task = JSON.parse(process.argv[2] ?? '') as Task;
+const step = await prepare(task);
+await step();
+const seconds: number[] = [];
+for (let i = 0; i < task.repeats; i += 1) {
+  const start = performance.now();
+  await step();
+  seconds.push((performance.now() - start) / 1000);
+}
+const peakMegabytes = Math.round(process.resourceUsage().maxRSS / 1024);
+console.log(JSON.stringify({ seconds, peakMegabytes } satisfies Measured));
+process.exit(0);

@@ -1,0 +1,37 @@
+// The only owner of large memory, and the budget that all buffers share.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace alignlab {
+
+// Zeroed memory, 64-byte aligned, counted against the budget.
+class Buffer {
+ public:
+  Buffer() = default;
+  // Throws Error OUT_OF_MEMORY, naming `what` and the size, when the budget or the machine has
+  // not got it. Nothing has changed then.
+  Buffer(size_t bytes, const std::string& what);
+  ~Buffer();
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+
+  void* data() const { return data_; }
+  float* f32() const { return static_cast<float*>(data_); }
+  uint16_t* bf16() const { return static_cast<uint16_t*>(data_); }
+  size_t bytes() const { return bytes_; }
+  explicit operator bool() const { return data_ != nullptr; }
+
+  // Bytes held by all buffers of the process, and the limit on them (0: what the machine has).
+  static size_t InUse();
+  static size_t Limit();
+  static void SetLimit(size_t bytes);
+
+ private:
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+}  // namespace alignlab

@@ -1,0 +1,126 @@
+// What `require` of the addon gives: two classes and a few functions about the machine.
+#include <napi.h>
+
+#include <thread>
+
+#include "backend/buffer.h"
+#include "bindings/arguments.h"
+#include "bindings/environment.h"
+#include "bindings/js_error.h"
+#include "bindings/model_object.h"
+#include "cpu/isa.h"
+#include "cpu/limits.h"
+
+namespace alignlab {
+
+namespace {
+
+// {abi, instructionSets: [{name, supported}], hardwareThreads}: computes nothing, never throws.
+Napi::Value Describe(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto sets = Napi::Array::New(env);
+  for (const InstructionSet& set : InstructionSets()) {
+    auto o = Napi::Object::New(env);
+    o.Set("name", set.name);
+    o.Set("supported", set.supported);
+    sets.Set(sets.Length(), o);
+  }
+  auto o = Napi::Object::New(env);
+  o.Set("abi", kBackendAbi);
+  o.Set("instructionSets", sets);
+  o.Set("hardwareThreads", std::thread::hardware_concurrency());
+  return o;
+}
+
+// The engine in use: {instructionSet, threads, bytesInUse, byteLimit}.
+Napi::Value State(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    Engine& engine = Engine::Of(env);
+    auto o = Napi::Object::New(env);
+    o.Set("instructionSet", engine.backend()->table().variant);
+    o.Set("threads", engine.backend()->pool().threads());
+    o.Set("bytesInUse", double(Buffer::InUse()));
+    o.Set("byteLimit", double(Buffer::Limit()));
+    return o;
+  });
+}
+
+// (threads) -> {promise}: waits its turn, since the pool must be idle.
+Napi::Value SetThreads(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    Engine& engine = Engine::Of(env);
+    return engine.executor().Submit(
+        env,
+        [backend = engine.backend(), threads = int(info[0].ToNumber())](const CancelToken&) {
+          backend->pool().Resize(threads);
+        },
+        [](Napi::Env e) { return e.Undefined(); });
+  });
+}
+
+Napi::Value SetMemoryLimit(const Napi::CallbackInfo& info) {
+  Buffer::SetLimit(size_t(info[0].ToNumber().DoubleValue()));
+  return info.Env().Undefined();
+}
+
+// (config, dtype, trainable, tokens, scored, recompute) -> bytes by purpose
+Napi::Value EstimateMemory(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    const MemoryEstimate e = Model::Estimate(
+        Engine::Of(env).backend()->table(), ReadConfig(info[0].As<Napi::Object>()),
+        ReadDType(info[1]), info[2].ToBoolean(), info[3].ToNumber().Int64Value(),
+        info[4].ToNumber().Int64Value(), info[5].ToBoolean());
+    auto o = Napi::Object::New(env);
+    o.Set("weights", double(e.weights));
+    o.Set("gradients", double(e.gradients));
+    o.Set("moments", double(e.moments));
+    o.Set("score", double(e.score));
+    o.Set("training", double(e.training));
+    return o;
+  });
+}
+
+// () -> {promise} of {f32, bf16} floating-point operations and {bandwidth} bytes per second
+Napi::Value MeasureLimits(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    Engine& engine = Engine::Of(env);
+    return engine.executor().Submit(
+        env,
+        [backend = engine.backend()](const CancelToken&) {
+          return MeasureMachine(backend->table());
+        },
+        [](Napi::Env e, MachineLimits& limits) {
+          auto o = Napi::Object::New(e);
+          o.Set("f32", limits.f32_flops);
+          o.Set("bf16", limits.bf16_flops);
+          o.Set("bandwidth", limits.bytes);
+          return o;
+        });
+  });
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  auto* environment = new Environment;
+  env.SetInstanceData(environment);
+  const Napi::Function model = ModelObject::Define(env), pass = PassObject::Define(env);
+  environment->model_constructor = Napi::Persistent(model);
+  environment->pass_constructor = Napi::Persistent(pass);
+  exports.Set("NativeModel", model);
+  exports.Set("describe", Napi::Function::New<Describe>(env));
+  exports.Set("state", Napi::Function::New<State>(env));
+  exports.Set("setThreads", Napi::Function::New<SetThreads>(env));
+  exports.Set("setMemoryLimit", Napi::Function::New<SetMemoryLimit>(env));
+  exports.Set("estimateMemory", Napi::Function::New<EstimateMemory>(env));
+  exports.Set("measureLimits", Napi::Function::New<MeasureLimits>(env));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(alignlab, Init)
+
+}  // namespace alignlab

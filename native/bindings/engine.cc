@@ -1,0 +1,36 @@
+#include "bindings/engine.h"
+
+#include <cstdlib>
+#include <thread>
+
+#include "bindings/environment.h"
+
+namespace alignlab {
+
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+int ThreadsFromEnvironment() {
+  const char* text = std::getenv("ALIGNLAB_THREADS");
+  if (!text || !*text) return std::max(1u, std::thread::hardware_concurrency());
+  char* end = nullptr;
+  const long threads = std::strtol(text, &end, 10);
+  if (*end || threads < 1 || threads > kMaxThreads)
+    throw Error("OPTION_INVALID", std::string("ALIGNLAB_THREADS is '") + text +
+                                      "'; it must be a whole number from 1 to 1024.");
+  return int(threads);
+}
+
+}  // namespace
+
+Engine::Engine(Napi::Env env)
+    : backend_(std::make_shared<CpuBackend>(ThreadsFromEnvironment())), executor_(env) {}
+
+Engine& Engine::Of(Napi::Env env) {
+  auto* environment = env.GetInstanceData<Environment>();
+  if (!environment->engine) environment->engine = std::make_unique<Engine>(env);
+  return *environment->engine;
+}
+
+}  // namespace alignlab

@@ -1,0 +1,108 @@
+// Gradients of the vocabulary projection: three matrix products of the same size. Logits are
+// recomputed and turned into dz for some thousand rows and columns at a time; the two products
+// with dz then run as ordinary ones, adding to what earlier slabs and rows left. Every sum is one
+// ascending chain, so where rows and columns are cut does not show in the bits.
+#pragma once
+
+#include "cpu/kernels/head.h"
+#include "cpu/kernels/linear_grad.h"
+
+namespace alignlab {
+namespace {
+
+// dz of this many rows and columns is held (8 MB in bf16). Multiples of kHeadSlab.
+constexpr int64_t kBackwardRows = 2048, kBackwardSlab = 2048;
+
+// dz[v] = d_logprob (1[v = target] - p) - d_entropy p (log p + entropy)
+// `first` counts rows from the call's first one, `col` is the slab's first column in W.
+template <class T>
+inline void HeadDz(const HeadBackwardArgs& args, const float* z, int64_t row, int64_t col,
+                   int64_t cols, T* dz) {
+  const float a = args.d_logprob[row];
+  const float b = args.d_entropy ? args.d_entropy[row] : 0.0f;
+  const float entropy = args.d_entropy ? args.forward.entropy[row] : 0.0f;
+  const Vec lse = Set1(args.forward.lse[row]);
+  const Vec minus_b = Set1(-b), constant = Set1(-(a + b * entropy));
+  const int64_t target = args.forward.targets ? args.forward.targets[row] - col : -1;
+  float at_target = 0;
+  if (target >= 0 && target < cols) {
+    float lanes[kLanes];
+    const Vec log_p = Sub(Set1(z[target]), lse);
+    Store(lanes, Fma(Exp(log_p), Fma(minus_b, log_p, constant), Set1(a)));
+    at_target = lanes[0];
+  }
+  for (int64_t j = 0; j < cols; j += kLanes) {
+    const int lanes = int(HeadMin(kLanes, cols - j));
+    const Vec log_p = Sub(LoadPartial(z + j, lanes), lse);
+    const Vec value = Mul(Exp(log_p), Fma(minus_b, log_p, constant));
+    if (lanes == kLanes)
+      StoreAs(dz + j, value);
+    else
+      StorePartialAs(dz + j, value, lanes);
+  }
+  if (target < 0 || target >= cols) return;
+  float lanes[kLanes] = {at_target};
+  StorePartialAs(dz + target, Load(lanes), 1);
+}
+
+// Columns [col, col + cols) of the weight as a weight; col is a multiple of 16.
+inline Weight WeightSlab(const Weight& w, int64_t col, int64_t cols) {
+  if (w.dtype == DType::kF32) return {w.f32() + col * w.in, w.dtype, cols, w.in};
+  return {w.bf16() + col * RoundUp(w.in, 2), w.dtype, cols, w.in};
+}
+
+inline Tensor RowRange(const Tensor& t, int64_t first, int64_t rows) {
+  const int64_t bytes = first * t.stride * int64_t(SizeOf(t.dtype));
+  return {static_cast<char*>(t.data) + bytes, t.dtype, rows, t.cols, t.stride};
+}
+
+// dz of rows [first, first + rows) and columns [col, col + cols).
+inline void HeadDzSlab(void* device, const HeadBackwardArgs& args, int64_t first, int64_t rows,
+                       int64_t col, int64_t cols, const Tensor& dz) {
+  const HeadArgs& forward = args.forward;
+  const int64_t block = HeadBlockRows(rows);
+  const int64_t blocks = (rows + block - 1) / block;
+  const int64_t slabs = (cols + kHeadSlab - 1) / kHeadSlab;
+  const int64_t tile = block * kHeadSlab;
+  const size_t scratch = size_t(tile + HeadPackFloats(forward.hidden, block)) * sizeof(float);
+  ParallelFor(device, blocks * slabs, [&](int64_t task, Worker& worker) {
+    float* z = static_cast<float*>(worker.Scratch(scratch));
+    const int64_t top = task % blocks * block, count = HeadMin(block, rows - top);
+    const int64_t left = task / blocks * kHeadSlab, width = HeadMin(kHeadSlab, cols - left);
+    HeadLogits(forward.hidden, first + top, count, forward.weight, col + left, width, z, kHeadSlab,
+               z + tile);
+    for (int64_t r = 0; r < count; ++r) {
+      const float* row = z + r * kHeadSlab;
+      const int64_t at = (top + r) * dz.stride + left;
+      if (dz.dtype == DType::kF32)
+        HeadDz(args, row, first + top + r, col + left, width, dz.f32() + at);
+      else
+        HeadDz(args, row, first + top + r, col + left, width, dz.bf16() + at);
+    }
+  });
+}
+
+void HeadBackward(void* device, const HeadBackwardArgs& args) {
+  const HeadArgs& forward = args.forward;
+  const int64_t all = forward.hidden.rows, vocab = forward.weight.out;
+  if (all == 0) return;
+  const DType dtype = forward.weight.dtype;
+  const int64_t stride = HeadMin(RoundUp(vocab, kLanes), kBackwardSlab);
+  const HeadMemory memory(size_t(HeadMin(all, kBackwardRows) * stride) * SizeOf(dtype));
+  for (int64_t first = 0; first < all; first += kBackwardRows) {
+    const int64_t rows = HeadMin(kBackwardRows, all - first);
+    const Tensor hidden = RowRange(forward.hidden, first, rows);
+    const Tensor d_hidden = RowRange(args.d_hidden, first, rows);
+    for (int64_t col = 0; col < vocab; col += kBackwardSlab) {
+      const int64_t cols = HeadMin(kBackwardSlab, vocab - col);
+      const Tensor dz{memory.f32(), dtype, rows, cols, stride};
+      HeadDzSlab(device, args, first, rows, col, cols, dz);
+      LinearInputGrad(device, {dz, WeightSlab(forward.weight, col, cols), d_hidden, col > 0});
+      if (args.d_weight.data)
+        LinearWeightGrad(device, {dz, hidden, WeightSlab(args.d_weight, col, cols), nullptr});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace alignlab

@@ -1,0 +1,65 @@
+// Nothing but multiply-adds on registers: what the arithmetic units can do at most.
+#pragma once
+
+#include "backend/backend.h"
+#include "cpu/kernels/parallel.h"
+#include "cpu/kernels/simd.h"
+
+namespace alignlab {
+namespace {
+
+constexpr int kChains = 8;  // more than latency (4) times issue width (2)
+
+#if defined(__AVX512BF16__)
+inline float BurnBf16(int64_t rounds) {
+  const __m512bh a = (__m512bh)_mm512_set1_epi32(0x3f803f80), b = (__m512bh)_mm512_setzero_si512();
+  __m512 chain[kChains];
+  for (auto& c : chain) c = _mm512_set1_ps(1.0f);
+  for (int64_t r = 0; r < rounds; ++r) {
+    for (auto& c : chain) {
+      c = _mm512_dpbf16_ps(c, a, b);
+      asm volatile("" : "+v"(c));  // keeps the compiler from seeing that nothing changes
+    }
+  }
+  float sum = 0;
+  for (auto& c : chain) sum += _mm512_cvtss_f32(c);
+  return sum;
+}
+constexpr int kBf16FlopsPerLane = 4;
+#endif
+
+inline float BurnF32(int64_t rounds) {
+  Vec chain[kChains];
+  for (auto& c : chain) c = Set1(1.0f);
+  const Vec a = Set1(0.999f), b = Set1(1e-3f);
+  for (int64_t r = 0; r < rounds; ++r)
+    for (auto& c : chain) c = Fma(c, a, b);
+  float sum = 0;
+  for (const auto& c : chain) sum += ReduceAdd(c);
+  return sum;
+}
+
+// Returns the floating-point operations done by all threads together. Without bf16 instructions
+// the bf16 limit is the f32 one.
+int64_t Burn(void* device, [[maybe_unused]] DType dtype, int64_t rounds) {
+  const int64_t tasks = static_cast<Pool*>(device)->threads();
+  int64_t flops_per_lane = 2;
+#if defined(__AVX512BF16__)
+  if (dtype == DType::kBF16) flops_per_lane = kBf16FlopsPerLane;
+#endif
+  float results[1024] = {};
+  ParallelFor(device, tasks, [&](int64_t task, Worker&) {
+#if defined(__AVX512BF16__)
+    if (dtype == DType::kBF16) {
+      results[task % 1024] = BurnBf16(rounds);
+      return;
+    }
+#endif
+    results[task % 1024] = BurnF32(rounds);
+  });
+  const bool finite = results[0] == results[0];
+  return finite ? tasks * rounds * kChains * kLanes * flops_per_lane : 0;
+}
+
+}  // namespace
+}  // namespace alignlab

@@ -1,0 +1,27 @@
+// The key/value cache of one generation: pages of kPage tokens, taken and given back by segments.
+#pragma once
+
+#include <vector>
+
+#include "model/transformer.h"
+
+namespace alignlab {
+
+class KvPool {
+ public:
+  KvPool(const ModelConfig& config, int64_t pages);
+
+  // Page numbers for tokens [0, length) of a segment that has `pages` already.
+  void Extend(std::vector<int32_t>& pages, int64_t length);
+  void Release(std::vector<int32_t>& pages);
+  KvStore store() const { return {buffer_.f32(), page_floats_, layer_stride_}; }
+
+  static int64_t PagesFor(int64_t tokens) { return (tokens + kPage - 1) / kPage; }
+
+ private:
+  int64_t page_floats_, layer_stride_;
+  std::vector<int32_t> free_;
+  Buffer buffer_;
+};
+
+}  // namespace alignlab

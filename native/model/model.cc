@@ -1,0 +1,276 @@
+#include "model/model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace alignlab {
+
+Model::Model(const Backend& backend, const ModelConfig& config, DType dtype, bool trainable)
+    : backend_(backend),
+      config_(config),
+      parameters_(backend, config_, dtype, trainable),
+      transformer_(backend, config_, parameters_) {}
+
+std::unique_ptr<Model> Model::Clone(bool trainable, DType dtype) const {
+  auto copy = std::make_unique<Model>(backend_, config_, dtype, trainable);
+  copy->parameters_.CopyFrom(parameters_);
+  return copy;
+}
+
+size_t Model::bytes() const { return parameters_.bytes() + (spare_ ? spare_->bytes() : 0); }
+
+void ForwardPass::LayOut(Carver& carver, const ModelConfig& c, DType dtype, Keep keep,
+                         bool entropy, const Size& size) {
+  const bool backward = keep != Keep::kNothing;
+  LayOutActivations(carver, c, dtype, size.tokens, size.pages, keep, &activations_);
+  HeadState& h = head_;
+  const auto rows = [&](DType type) { return carver.Matrix(type, size.scored, c.width); };
+  const auto scalar_rows = [&] { return carver.Matrix(DType::kF32, size.scalars, c.width); };
+  h.x_rows = rows(DType::kF32);
+  h.hidden = rows(dtype);
+  h.stats = carver.Take<float>(size.scored * 2);
+  h.lse = carver.Take<float>(size.scored);
+  h.logprob = carver.Take<float>(size.scored);
+  h.entropy = entropy ? carver.Take<float>(size.scored) : nullptr;
+  h.scalar_rows = scalar_rows();
+  h.scalar_hidden = scalar_rows();
+  h.scalars = carver.Matrix(DType::kF32, size.scalars, c.scalar_outputs);
+  h.scalar_stats = carver.Take<float>(size.scalars * 2);
+  if (!backward) return;
+  h.d_hidden = rows(DType::kF32);
+  h.d_rows = rows(DType::kF32);
+  h.scalar_d = scalar_rows();
+  h.scalar_d_rows = scalar_rows();
+  d_x_ = carver.Matrix(DType::kF32, size.tokens, c.width);
+  LayOutBackward(carver, c, dtype, size.tokens, &backward_);
+}
+
+void Model::Head(const Tensor& x_rows, Tensor hidden, float* stats, HeadArgs args) {
+  const auto& ops = backend_.ops;
+  const ModelSlots& at = parameters_.at();
+  ops.norm(backend_.device, {config_.norm, x_rows, parameters_.Vector(at.final_norm),
+                             parameters_.Vector(at.final_norm_bias), config_.norm_eps, hidden,
+                             stats});
+  args.hidden = hidden;
+  args.weight = parameters_.ForCompute(at.head);
+  ops.head(backend_.device, args);
+}
+
+void Model::RunHeads(ForwardPass& pass) {
+  const auto& ops = backend_.ops;
+  const ModelSlots& at = parameters_.at();
+  const ForestLayout& layout = pass.layout_;
+  ForwardPass::HeadState& h = pass.head_;
+  if (!layout.targets.empty()) {
+    ops.gather_rows(backend_.device, pass.activations_.x, layout.predictor_rows.data(), h.x_rows);
+    HeadArgs args{};
+    args.targets = layout.targets.data();
+    args.logprob = h.logprob;
+    args.entropy = h.entropy;
+    args.lse = h.lse;
+    Head(h.x_rows, h.hidden, h.stats, args);
+  }
+  if (!layout.scalar_rows.empty()) {
+    ops.gather_rows(backend_.device, pass.activations_.x, layout.scalar_rows.data(),
+                    h.scalar_rows);
+    ops.norm(backend_.device, {config_.norm, h.scalar_rows, parameters_.Vector(at.final_norm),
+                               parameters_.Vector(at.final_norm_bias), config_.norm_eps,
+                               h.scalar_hidden, h.scalar_stats});
+    ops.linear(backend_.device, {h.scalar_hidden, parameters_.ForCompute(at.scalar), nullptr,
+                                 h.scalars, false});
+  }
+}
+
+std::unique_ptr<ForwardPass> Model::Run(const Forest& forest, const ForwardOptions& options,
+                                        Keep keep, const CancelToken& cancel) {
+  auto pass = std::make_unique<ForwardPass>();
+  pass->layout_ = LayOut(forest, config_);
+  ForestLayout& layout = pass->layout_;
+  if (!layout.scalar_rows.empty() && config_.scalar_outputs == 0)
+    throw Error("OPTION_INVALID", "Scalars were asked for, but this model has no scalar head. Load "
+                                  "a ...ForSequenceClassification checkpoint or pass scalarHead.");
+  const ForwardPass::Size size{layout.batch.count(), layout.page_count,
+                               int64_t(layout.targets.size()), int64_t(layout.scalar_rows.size())};
+  const int64_t scored = size.scored, scalars = size.scalars;
+  pass->arena_ = spare_ ? std::move(spare_) : std::make_unique<Arena>();
+  pass->arena_->Plan(
+      [&](Carver& carver) {
+        pass->LayOut(carver, config_, parameters_.dtype(), keep, options.entropy, size);
+      },
+      "the activations of " + std::to_string(size.tokens) + " tokens");
+  pass->kv_ = {pass->activations_.pages, PageFloats(config_), 0};
+  pass->version_ = version_;
+  transformer_.Forward(layout.batch, pass->kv_, pass->activations_, cancel);
+  RunHeads(*pass);
+
+  ScoreResult& r = pass->result_;
+  const ForwardPass::HeadState& h = pass->head_;
+  r.logprobs.assign(h.logprob, h.logprob + scored);
+  if (options.entropy) r.entropies.assign(h.entropy, h.entropy + scored);
+  r.scalars.assign(h.scalars.f32(), h.scalars.f32() + scalars * config_.scalar_outputs);
+  r.offsets = layout.score_offsets;
+  CheckFinite(r);
+  return pass;
+}
+
+void Model::CheckFinite(const ScoreResult& r) const {
+  const auto finite = [](const std::vector<float>& values) {
+    return std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); });
+  };
+  if (!finite(r.logprobs) || !finite(r.entropies) || !finite(r.scalars))
+    throw Error("NON_FINITE",
+                "The model returned values that are not finite. Its weights have diverged or were "
+                "damaged: go back to the last good checkpoint and lower the learning rate.");
+}
+
+ScoreResult Model::Score(const Forest& forest, bool entropy, const CancelToken& cancel) {
+  auto pass = Run(forest, {entropy, false}, Keep::kNothing, cancel);
+  ReturnArena(*pass);
+  return std::move(pass->result_);
+}
+
+std::unique_ptr<ForwardPass> Model::Forward(const Forest& forest, const ForwardOptions& options,
+                                            const CancelToken& cancel) {
+  if (!parameters_.trainable())
+    throw Error("OPTION_INVALID", "This model is frozen: it has no gradients. Use score(), or load "
+                                  "or clone it with trainable: true.");
+  return Run(forest, options, options.recompute ? Keep::kInputs : Keep::kAll, cancel);
+}
+
+// The rows' own gradient first, then added where it belongs: a parent's last row may serve several
+// children.
+void Model::NormRowsBackward(Tensor d_hidden, Tensor x_rows, const float* stats, Tensor d_rows,
+                             Tensor d_x, const std::vector<int64_t>& rows) {
+  const auto& ops = backend_.ops;
+  const ModelSlots& at = parameters_.at();
+  std::memset(d_rows.data, 0, size_t(d_rows.rows * d_rows.cols) * 4);
+  ops.norm_backward(backend_.device,
+                    {config_.norm, d_hidden, x_rows, parameters_.Vector(at.final_norm), stats,
+                     d_rows, parameters_.GradientVector(at.final_norm),
+                     parameters_.GradientVector(at.final_norm_bias)});
+  ops.scatter_add_rows(backend_.device, d_rows, rows.data(), d_x);
+}
+
+void Model::BackwardHeads(ForwardPass& pass, const std::vector<float>& d_logprobs,
+                          const std::vector<float>& d_entropies,
+                          const std::vector<float>& d_scalars) {
+  const auto& ops = backend_.ops;
+  const ModelSlots& at = parameters_.at();
+  const ForestLayout& layout = pass.layout_;
+  ForwardPass::HeadState& h = pass.head_;
+  if (!layout.targets.empty() && !(d_logprobs.empty() && d_entropies.empty())) {
+    std::vector<float> zeros;
+    if (d_logprobs.empty()) zeros.resize(layout.targets.size());
+    HeadBackwardArgs args{};
+    args.forward.hidden = h.hidden;
+    args.forward.weight = parameters_.ForCompute(at.head);
+    args.forward.targets = layout.targets.data();
+    args.forward.lse = h.lse;
+    args.forward.entropy = h.entropy;
+    args.d_logprob = d_logprobs.empty() ? zeros.data() : d_logprobs.data();
+    args.d_entropy = d_entropies.empty() ? nullptr : d_entropies.data();
+    args.d_hidden = h.d_hidden;
+    args.d_weight = parameters_.GradientMatrix(at.head);
+    ops.head_backward(backend_.device, args);
+    NormRowsBackward(h.d_hidden, h.x_rows, h.stats, h.d_rows, pass.d_x_, layout.predictor_rows);
+  }
+  if (!layout.scalar_rows.empty() && !d_scalars.empty()) {
+    const int64_t outputs = config_.scalar_outputs;
+    const Tensor d{const_cast<float*>(d_scalars.data()), DType::kF32, h.scalars.rows, outputs,
+                   outputs};
+    ops.linear_weight_grad(backend_.device,
+                           {d, h.scalar_hidden, parameters_.GradientMatrix(at.scalar), nullptr});
+    ops.linear_input_grad(backend_.device,
+                          {d, parameters_.ForCompute(at.scalar), h.scalar_d, false});
+    NormRowsBackward(h.scalar_d, h.scalar_rows, h.scalar_stats, h.scalar_d_rows, pass.d_x_,
+                     layout.scalar_rows);
+  }
+}
+
+namespace {
+
+void CheckCoefficients(const char* name, const std::vector<float>& d, size_t expected) {
+  if (!d.empty() && d.size() != expected)
+    throw Error("BATCH_INVALID", std::string(name) + " has " + std::to_string(d.size()) +
+                                     " coefficients for " + std::to_string(expected) +
+                                     " results of the forward pass. Pass one for each.");
+  for (float x : d)
+    if (!std::isfinite(x))
+      throw Error("NON_FINITE", std::string(name) + " holds a coefficient that is not finite. The "
+                                "loss has overflowed: look at the log-ratios that went into it.");
+}
+
+}  // namespace
+
+void Model::Backward(ForwardPass& pass, const std::vector<float>& d_logprobs,
+                     const std::vector<float>& d_entropies, const std::vector<float>& d_scalars,
+                     const CancelToken& cancel) {
+  if (!pass.arena_)
+    throw Error("OPTION_INVALID", "This forward pass has been used up or disposed. Call forward() "
+                                  "again for each backward().");
+  if (pass.version_ != version_)
+    throw Error("OPTION_INVALID", "The weights have changed since this forward pass. Call backward()"
+                                  " before step().");
+  const ScoreResult& r = pass.result_;
+  CheckCoefficients("d(loss)/d(log-prob)", d_logprobs, r.logprobs.size());
+  CheckCoefficients("d(loss)/d(entropy)", d_entropies, r.entropies.size());
+  CheckCoefficients("d(loss)/d(scalar)", d_scalars, r.scalars.size());
+  const Tensor d_x = pass.d_x_;
+  try {
+    std::memset(d_x.data, 0, size_t(d_x.rows * d_x.cols) * 4);
+    BackwardHeads(pass, d_logprobs, d_entropies, d_scalars);
+    transformer_.Backward(pass.layout_.batch, pass.kv_, pass.activations_, d_x, pass.backward_,
+                          cancel);
+  } catch (...) {
+    // Some blocks have added their part and others not: such gradients are of no use.
+    parameters_.ClearGradients();
+    throw;
+  }
+  ReturnArena(pass);
+}
+
+ScoreResult Model::Kl(Model& other, const Forest& forest, const CancelToken& cancel) {
+  if (other.config_.vocab != config_.vocab)
+    throw Error("OPTION_INVALID",
+                "KL needs two models of one vocabulary; these have " +
+                    std::to_string(config_.vocab) + " and " + std::to_string(other.config_.vocab) +
+                    " tokens.");
+  auto p = Run(forest, {}, Keep::kNothing, cancel);
+  auto q = other.Run(forest, {}, Keep::kNothing, cancel);
+  ScoreResult result;
+  result.offsets = p->result_.offsets;
+  result.logprobs.resize(p->layout_.targets.size());
+  if (!result.logprobs.empty())
+    backend_.ops.head_kl(backend_.device,
+                         {p->head_.hidden, q->head_.hidden,
+                          parameters_.ForCompute(parameters_.at().head),
+                          other.parameters_.ForCompute(other.parameters_.at().head),
+                          result.logprobs.data()});
+  ReturnArena(*p);
+  other.ReturnArena(*q);
+  CheckFinite(result);
+  return result;
+}
+
+MemoryEstimate Model::Estimate(const Backend& backend, const ModelConfig& config, DType dtype,
+                               bool trainable, int64_t tokens, int64_t scored, bool recompute) {
+  const ParameterLayout layout(config, backend.panel);
+  const bool master = trainable || dtype == DType::kF32;
+  MemoryEstimate e{};
+  e.weights = size_t(master ? layout.elements : layout.elements - layout.plain_begin) * 4;
+  if (dtype == DType::kBF16) e.weights += size_t(layout.compute_elements) * 2;
+  e.gradients = trainable ? size_t(layout.elements) * 4 : 0;
+  e.moments = 2 * e.gradients;
+  const ForwardPass::Size size{tokens, (tokens + kPage - 1) / kPage, scored, 0};
+  const auto measure = [&](Keep keep) {
+    ForwardPass pass;
+    return Arena::Measure(
+        [&](Carver& carver) { pass.LayOut(carver, config, dtype, keep, false, size); });
+  };
+  e.score = measure(Keep::kNothing);
+  e.training = trainable ? measure(recompute ? Keep::kInputs : Keep::kAll) : 0;
+  return e;
+}
+
+}  // namespace alignlab

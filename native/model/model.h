@@ -1,0 +1,125 @@
+// A language model on one device: its parameters, and the calls that bindings and the generator
+// make. Not thread-safe: the engine's executor runs one call at a time.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "model/transformer.h"
+
+namespace alignlab {
+
+struct ScoreResult {
+  std::vector<float> logprobs;   // (R) natural log
+  std::vector<float> entropies;  // (R), nats; empty when not asked for
+  std::vector<float> scalars;    // (number of scalar rows, scalar outputs)
+  std::vector<int32_t> offsets;  // (S + 1) into logprobs
+};
+
+class Model;
+
+// What Forward leaves for Backward. Valid until the weights change or Backward has used it.
+class ForwardPass {
+ public:
+  const ScoreResult& result() const { return result_; }
+  size_t bytes() const { return arena_ ? arena_->bytes() : 0; }
+
+ private:
+  friend class Model;
+  struct Size {
+    int64_t tokens, pages, scored, scalars;
+  };
+  void LayOut(Carver& carver, const ModelConfig& config, DType dtype, Keep keep, bool entropy,
+              const Size& size);
+
+  struct HeadState {
+    Tensor x_rows;       // f32 (R, D) residual stream at the predicting rows
+    Tensor hidden;       // dtype (R, D) after the final norm
+    Tensor d_hidden;     // f32 (R, D)
+    Tensor d_rows;       // f32 (R, D) gradient of x_rows
+    float* stats;        // (R, 2)
+    float* lse;          // (R)
+    float* logprob;      // (R)
+    float* entropy;      // (R) or null
+    Tensor scalar_rows;    // f32 (N, D)
+    Tensor scalar_hidden;  // f32 (N, D)
+    Tensor scalar_d;       // f32 (N, D)
+    Tensor scalar_d_rows;  // f32 (N, D)
+    Tensor scalars;        // f32 (N, outputs)
+    float* scalar_stats;
+  };
+  ForestLayout layout_;
+  Activations activations_;
+  HeadState head_;
+  BackwardBuffers backward_;
+  Tensor d_x_;
+  KvStore kv_;
+  ScoreResult result_;
+  uint64_t version_ = 0;
+  std::unique_ptr<Arena> arena_;
+};
+
+struct ForwardOptions {
+  bool entropy = false;
+  bool recompute = false;
+};
+
+// Bytes. score: a pass without, training: one with a backward pass.
+struct MemoryEstimate {
+  size_t weights, gradients, moments, score, training;
+};
+
+class Model {
+ public:
+  Model(const Backend& backend, const ModelConfig& config, DType dtype, bool trainable);
+  std::unique_ptr<Model> Clone(bool trainable, DType dtype) const;
+
+
+  ScoreResult Score(const Forest& forest, bool entropy, const CancelToken& cancel);
+  std::unique_ptr<ForwardPass> Forward(const Forest& forest, const ForwardOptions& options,
+                                       const CancelToken& cancel);
+  // Adds d(loss)/d(parameters) to the gradients. Each coefficient array has the length of its
+  // result; an empty one counts as zeros. Uses the pass up.
+  void Backward(ForwardPass& pass, const std::vector<float>& d_logprobs,
+                const std::vector<float>& d_entropies, const std::vector<float>& d_scalars,
+                const CancelToken& cancel);
+  // KL(this || other) at each scored position of the forest.
+  ScoreResult Kl(Model& other, const Forest& forest, const CancelToken& cancel);
+
+  static MemoryEstimate Estimate(const Backend& backend, const ModelConfig& config, DType dtype,
+                                 bool trainable, int64_t tokens, int64_t scored, bool recompute);
+
+  const Backend& backend() const { return backend_; }
+  const ModelConfig& config() const { return config_; }
+  Parameters& parameters() { return parameters_; }
+  const Parameters& parameters() const { return parameters_; }
+  Transformer& transformer() { return transformer_; }
+  int64_t step() const { return step_; }
+  void set_step(int64_t step) { step_ = step; }
+  void WeightsChanged() { ++version_; }
+  size_t bytes() const;
+
+  // Final norm and vocabulary head on rows of the residual stream; used by the generator too.
+  void Head(const Tensor& x_rows, Tensor hidden, float* stats, HeadArgs args);
+
+ private:
+  std::unique_ptr<ForwardPass> Run(const Forest& forest, const ForwardOptions& options, Keep keep,
+                                   const CancelToken& cancel);
+  void RunHeads(ForwardPass& pass);
+  void BackwardHeads(ForwardPass& pass, const std::vector<float>& d_logprobs,
+                     const std::vector<float>& d_entropies, const std::vector<float>& d_scalars);
+  void NormRowsBackward(Tensor d_hidden, Tensor x_rows, const float* stats, Tensor d_rows,
+                        Tensor d_x, const std::vector<int64_t>& rows);
+  void ReturnArena(ForwardPass& pass) { spare_ = std::move(pass.arena_); }
+  void CheckFinite(const ScoreResult& result) const;
+
+  const Backend& backend_;
+  ModelConfig config_;
+  Parameters parameters_;
+  Transformer transformer_;
+  std::unique_ptr<Arena> spare_;  // of the last pass, so that steady state allocates nothing
+  uint64_t version_ = 0;
+  int64_t step_ = 0;
+};
+
+}  // namespace alignlab

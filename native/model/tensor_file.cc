@@ -1,0 +1,253 @@
+#include "model/tensor_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "model/float_formats.h"
+
+namespace alignlab {
+
+int64_t TensorRange::elements() const {
+  int64_t n = 1;
+  for (int64_t d : dims) n *= d;
+  return n;
+}
+
+namespace {
+
+[[noreturn]] void ThrowIo(const std::string& doing, const std::string& path) {
+  throw Error("IO_FAILED", doing + " " + path + " failed: " + std::strerror(errno) +
+                               ". Look at the disk's free space and the file's permissions.");
+}
+
+class MappedFile {
+ public:
+  explicit MappedFile(const std::string& path) : path_(path) {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) ThrowIo("Opening", path);
+    struct stat info {};
+    const bool known = fstat(fd, &info) == 0;
+    size_ = known ? size_t(info.st_size) : 0;
+    void* data = size_ ? mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    close(fd);
+    if (data == MAP_FAILED) ThrowIo("Mapping", path);
+    data_ = static_cast<const char*>(data);
+    madvise(data, size_, MADV_SEQUENTIAL);
+  }
+  ~MappedFile() { munmap(const_cast<char*>(data_), size_); }
+  MappedFile(const MappedFile&) = delete;
+
+  const char* At(const TensorRange& range) const {
+    const uint64_t bytes = uint64_t(range.elements()) * SizeOf(range.dtype);
+    if (range.begin > size_ || bytes > size_ - range.begin)
+      throw Error("CHECKPOINT_INVALID", "The file " + path_ + " ends before tensor " + range.name +
+                                            " does. It was cut short: copy it again.");
+    return data_ + range.begin;
+  }
+
+ private:
+  std::string path_;
+  const char* data_;
+  size_t size_;
+};
+
+// Calls visit(file index, row, col, count, row step, col step) for each innermost run.
+template <class Visit>
+void ForEachRun(const TensorRange& range, const Slot& slot, const Visit& visit) {
+  const size_t inner = range.dims.size() - 1;
+  const int64_t count = range.dims[inner], stride = range.strides[inner];
+  const int64_t runs = count ? range.elements() / count : 0;
+  std::vector<int64_t> index(inner, 0);
+  for (int64_t run = 0; run < runs; ++run) {
+    int64_t at = range.offset;
+    for (size_t k = 0; k < inner; ++k) at += index[k] * range.strides[k];
+    visit(run * count, at / slot.cols, at % slot.cols, count, stride / slot.cols,
+          stride % slot.cols);
+    for (size_t k = inner; k-- > 0 && ++index[k] == range.dims[k];) index[k] = 0;
+  }
+}
+
+// All elements must fall inside the slot; the table comes from TypeScript.
+void CheckRange(const TensorRange& range, const std::vector<Slot>& slots) {
+  Check(range.slot >= 0 && size_t(range.slot) < slots.size(), "tensor range: slot");
+  Check(!range.dims.empty() && range.dims.size() == range.strides.size(), "tensor range: dims");
+  const Slot& slot = slots[size_t(range.slot)];
+  int64_t last = range.offset;
+  for (size_t k = 0; k < range.dims.size(); ++k) {
+    Check(range.dims[k] > 0 && range.strides[k] >= 0, "tensor range: sizes");
+    last += (range.dims[k] - 1) * range.strides[k];
+  }
+  Check(range.offset >= 0 && last < slot.rows * slot.cols, "tensor range: inside of the slot");
+}
+
+struct Destination {
+  float* flat;  // what the slot's offset counts from
+  int64_t panel;
+};
+
+// Returns whether every value is finite.
+template <DType dtype>
+bool Scatter(const TensorRange& range, const Slot& slot, const char* from, Destination to) {
+  bool finite = true;
+  ForEachRun(range, slot, [&](int64_t file, int64_t row, int64_t col, int64_t count,
+                              int64_t row_step, int64_t col_step) {
+    for (int64_t i = 0; i < count; ++i, row += row_step, col += col_step) {
+      const float x = FloatFormat<dtype>::Read(from, file + i);
+      finite &= IsFinite(x);
+      to.flat[slot.Index(row, col, to.panel)] = x;
+    }
+  });
+  return finite;
+}
+
+void ReadOne(const TensorRange& range, const Slot& slot, const MappedFile& file, Destination to) {
+  const char* from = file.At(range);
+  const bool finite = range.dtype == DType::kF32    ? Scatter<DType::kF32>(range, slot, from, to)
+                      : range.dtype == DType::kBF16 ? Scatter<DType::kBF16>(range, slot, from, to)
+                                                    : Scatter<DType::kF16>(range, slot, from, to);
+  if (!finite)
+    throw Error("NON_FINITE", "Tensor " + range.name + " in " + range.path +
+                                  " holds values that are not finite. The checkpoint is damaged "
+                                  "or the run that wrote it had diverged: take an earlier one.");
+}
+
+float* FlatBuffer(Parameters& p, TensorSet set) {
+  switch (set) {
+    case TensorSet::kWeights: return p.master();
+    case TensorSet::kGradients: return p.gradients();
+    case TensorSet::kMoment1: return p.moment1();
+    case TensorSet::kMoment2: return p.moment2();
+  }
+  return nullptr;
+}
+
+bool OneSlotAtATime(const Parameters& p, TensorSet set) {
+  return set == TensorSet::kWeights && !p.trainable() && p.dtype() == DType::kBF16;
+}
+
+}  // namespace
+
+void ReadTensors(Model& model, TensorSet set, const std::vector<TensorRange>& ranges,
+                 const CancelToken& cancel) {
+  Parameters& p = model.parameters();
+  const int64_t panel = model.backend().panel;
+  for (const TensorRange& range : ranges) CheckRange(range, p.slots());
+  std::map<std::string, std::unique_ptr<MappedFile>> files;
+  const auto file_of = [&](const TensorRange& range) -> const MappedFile& {
+    auto& file = files[range.path];
+    if (!file) file = std::make_unique<MappedFile>(range.path);
+    return *file;
+  };
+  std::map<int32_t, std::vector<const TensorRange*>> by_slot;
+  for (const TensorRange& range : ranges) by_slot[range.slot].push_back(&range);
+  const bool one_at_a_time = OneSlotAtATime(p, set);
+  for (const auto& [index, parts] : by_slot) {
+    cancel.ThrowIfCancelled();
+    const Slot& slot = p.slots()[size_t(index)];
+    Buffer room;
+    Slot placed = slot;
+    if (one_at_a_time) {
+      room = Buffer(size_t(slot.elements) * 4, "reading " + slot.name);
+      placed.offset = 0;
+    }
+    float* flat = one_at_a_time ? room.f32() : FlatBuffer(p, set);
+    for (const TensorRange* range : parts) ReadOne(*range, placed, file_of(*range), {flat, panel});
+    if (one_at_a_time) p.Write(slot, room.f32());
+  }
+  if (set == TensorSet::kWeights && !one_at_a_time) p.RefreshCompute();
+  if (set == TensorSet::kWeights) model.WeightsChanged();
+}
+
+namespace {
+
+class OutputFile {
+ public:
+  explicit OutputFile(const std::string& path) : path_(path) {
+    fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd_ < 0) ThrowIo("Creating", path);
+  }
+  ~OutputFile() { Close(); }
+  OutputFile(const OutputFile&) = delete;
+
+  void Write(const char* data, size_t bytes) {
+    while (bytes > 0) {
+      const ssize_t n = write(fd_, data, bytes);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) ThrowIo("Writing", path_);
+      data += n;
+      bytes -= size_t(n);
+    }
+  }
+  void Finish() {
+    if (fsync(fd_) != 0) ThrowIo("Flushing", path_);
+    if (Close() != 0) ThrowIo("Closing", path_);
+  }
+
+ private:
+  int Close() { return fd_ < 0 ? 0 : close(std::exchange(fd_, -1)); }
+  std::string path_;
+  int fd_ = -1;
+};
+
+template <DType dtype>
+void Gather(const TensorRange& range, const Slot& slot, const float* flat, int64_t panel,
+            OutputFile& file) {
+  constexpr int64_t kChunk = 1 << 16;
+  std::vector<char> chunk(size_t(kChunk) * SizeOf(dtype));
+  int64_t used = 0;
+  ForEachRun(range, slot, [&](int64_t, int64_t row, int64_t col, int64_t count, int64_t row_step,
+                              int64_t col_step) {
+    for (int64_t i = 0; i < count; ++i, row += row_step, col += col_step) {
+      FloatFormat<dtype>::Write(chunk.data(), used++, flat[slot.Index(row, col, panel)]);
+      if (used < kChunk) continue;
+      file.Write(chunk.data(), chunk.size());
+      used = 0;
+    }
+  });
+  file.Write(chunk.data(), size_t(used) * SizeOf(dtype));
+}
+
+}  // namespace
+
+void WriteTensors(Model& model, TensorSet set, const std::vector<TensorRange>& ranges,
+                  const std::string& path, const std::string& header, const CancelToken& cancel) {
+  Parameters& p = model.parameters();
+  const int64_t panel = model.backend().panel;
+  for (const TensorRange& range : ranges) CheckRange(range, p.slots());
+  OutputFile file(path);
+  file.Write(header.data(), header.size());
+  const bool one_at_a_time = OneSlotAtATime(p, set);
+  Buffer room;
+  int32_t in_room = -1;
+  for (const TensorRange& range : ranges) {
+    cancel.ThrowIfCancelled();
+    Slot slot = p.slots()[size_t(range.slot)];
+    if (one_at_a_time) {
+      if (in_room != range.slot) {
+        room = Buffer(size_t(slot.elements) * 4, "writing " + slot.name);
+        p.Read(slot, room.f32());
+        in_room = range.slot;
+      }
+      slot.offset = 0;
+    }
+    const float* flat = one_at_a_time ? room.f32() : FlatBuffer(p, set);
+    if (range.dtype == DType::kF32)
+      Gather<DType::kF32>(range, slot, flat, panel, file);
+    else if (range.dtype == DType::kBF16)
+      Gather<DType::kBF16>(range, slot, flat, panel, file);
+    else
+      Gather<DType::kF16>(range, slot, flat, panel, file);
+  }
+  file.Finish();
+}
+
+}  // namespace alignlab

@@ -1,0 +1,231 @@
+#include "model/transformer.h"
+
+#include <algorithm>
+
+namespace alignlab {
+
+void LayOutActivations(Carver& carver, const ModelConfig& c, DType dtype, int64_t tokens,
+                       int64_t pages, Keep keep, Activations* a) {
+  const auto residual = [&] { return carver.Matrix(DType::kF32, tokens, c.width); };
+  const auto intermediates = [&](BlockActivations& b) {
+    b.qkv = carver.Matrix(dtype, tokens, c.qkv_width());
+    b.context = carver.Matrix(dtype, tokens, c.attention_width());
+    b.lse = keep == Keep::kNothing ? nullptr : carver.Take<float>(tokens * c.heads);
+    b.x_mid = c.parallel_residual ? b.x_in : residual();
+    b.up = carver.Matrix(dtype, tokens, c.up_width());
+  };
+  a->keep = keep;
+  a->blocks.assign(size_t(c.layers), {});
+  a->x = residual();
+  BlockActivations shared{};
+  if (keep == Keep::kNothing) shared.x_in = a->x;
+  if (keep != Keep::kAll) intermediates(shared);
+  // Without a backward pass the residual stream is updated in place.
+  if (keep == Keep::kNothing) shared.x_mid = shared.x_in;
+  for (BlockActivations& b : a->blocks) {
+    b = shared;
+    if (keep == Keep::kNothing) continue;
+    b.x_in = residual();
+    if (keep == Keep::kAll) intermediates(b);
+    if (c.parallel_residual) b.x_mid = b.x_in;
+  }
+  a->normed = carver.Matrix(dtype, tokens, c.width);
+  a->q = carver.Matrix(DType::kF32, tokens, c.attention_width());
+  a->gated = carver.Matrix(dtype, tokens, c.mlp_width);
+  a->pages = carver.Take<float>(pages * PageFloats(c));
+}
+
+void LayOutBackward(Carver& carver, const ModelConfig& c, DType dtype, int64_t tokens,
+                    BackwardBuffers* g) {
+  const bool cast = dtype != DType::kF32 || c.parallel_residual;
+  if (cast) g->d_cast = carver.Matrix(dtype, tokens, c.width);
+  g->d_normed = carver.Matrix(DType::kF32, tokens, c.width);
+  g->d_gated = carver.Matrix(DType::kF32, tokens, c.mlp_width);
+  g->d_up = carver.Matrix(dtype, tokens, c.up_width());
+  g->d_context = carver.Matrix(DType::kF32, tokens, c.attention_width());
+  g->d_q = carver.Matrix(DType::kF32, tokens, c.attention_width());
+  g->d_k = carver.Matrix(DType::kF32, tokens, c.kv_width());
+  g->d_v = carver.Matrix(DType::kF32, tokens, c.kv_width());
+  g->d_qkv = carver.Matrix(dtype, tokens, c.qkv_width());
+  g->stats = carver.Take<float>(tokens * 2);
+}
+
+void Transformer::Norm(int weight, int bias, Tensor x, Tensor y, float* stats) {
+  backend_.ops.norm(backend_.device, {config_.norm, x, parameters_.Vector(weight),
+                                      parameters_.Vector(bias), config_.norm_eps, y, stats});
+}
+
+void Transformer::NormBackward(int weight, int bias, Tensor d_y, Tensor x, const float* stats,
+                               Tensor d_x) {
+  backend_.ops.norm_backward(
+      backend_.device,
+      {config_.norm, d_y, x, parameters_.Vector(weight), stats, d_x,
+       parameters_.GradientVector(weight), parameters_.GradientVector(bias)});
+}
+
+void Transformer::Linear(int weight, int bias, Tensor x, Tensor y, bool accumulate) {
+  backend_.ops.linear(backend_.device, {x, parameters_.ForCompute(weight),
+                                        parameters_.Vector(bias), y, accumulate});
+}
+
+void Transformer::LinearBackward(int weight, int bias, Tensor d_y, Tensor x, Tensor d_x) {
+  const auto& ops = backend_.ops;
+  ops.linear_weight_grad(backend_.device, {d_y, x, parameters_.GradientMatrix(weight),
+                                           parameters_.GradientVector(bias)});
+  ops.linear_input_grad(backend_.device, {d_y, parameters_.ForCompute(weight), d_x, false});
+}
+
+KvPages Transformer::PagesOf(const KvStore& kv, int64_t layer) const {
+  return {kv.data + layer * kv.layer_stride, kv.page_stride, int32_t(config_.kv_heads),
+          int32_t(config_.head_dim)};
+}
+
+QkvArgs Transformer::QkvOf(const LayerSlots& s, const TokenBatch& batch, const KvPages& pages,
+                           Tensor qkv, Tensor q) const {
+  const ModelConfig& c = config_;
+  return {qkv,
+          int32_t(c.heads),
+          int32_t(c.kv_heads),
+          int32_t(c.head_dim),
+          int32_t(c.rotary_dim),
+          rope_.cos(),
+          rope_.sin(),
+          batch.positions.data(),
+          parameters_.Vector(s.q_norm),
+          parameters_.Vector(s.k_norm),
+          c.norm_eps,
+          q,
+          batch.kv_slot.data(),
+          pages};
+}
+
+AttentionArgs Transformer::AttentionOf(const TokenBatch& batch, const KvPages& pages, Tensor q,
+                                       Tensor out, float* lse) const {
+  return {q,
+          pages,
+          int32_t(config_.heads),
+          config_.attention_scale,
+          batch.segments.data(),
+          int64_t(batch.segments.size()),
+          batch.runs.data(),
+          int64_t(batch.runs.size()),
+          out,
+          lse};
+}
+
+void Transformer::Embed(const TokenBatch& batch, Tensor x) {
+  const auto& ops = backend_.ops;
+  const ModelSlots& at = parameters_.at();
+  ops.embed(backend_.device, {batch.tokens.data(), batch.count(), parameters_.ForCompute(at.embed),
+                              config_.tied_head, false, x});
+  if (at.positions >= 0)
+    ops.embed(backend_.device, {batch.positions.data(), batch.count(),
+                                parameters_.ForCompute(at.positions), false, true, x});
+}
+
+void Transformer::EmbedBackward(const TokenBatch& batch, Tensor d_x) {
+  const auto& ops = backend_.ops;
+  const ModelSlots& at = parameters_.at();
+  ops.embed_backward(backend_.device, {batch.tokens.data(), batch.count(), d_x,
+                                       parameters_.GradientMatrix(at.embed), config_.tied_head});
+  if (at.positions >= 0)
+    ops.embed_backward(backend_.device, {batch.positions.data(), batch.count(), d_x,
+                                         parameters_.GradientMatrix(at.positions), false});
+}
+
+void Transformer::Forward(const TokenBatch& batch, const KvStore& kv, Activations& a,
+                          const CancelToken& cancel) {
+  const int32_t last = *std::max_element(batch.positions.begin(), batch.positions.end());
+  rope_.Cover(int64_t(last) + 1, config_);
+  Embed(batch, a.blocks.empty() ? a.x : a.blocks.front().x_in);
+  for (size_t i = 0; i < a.blocks.size(); ++i) {
+    cancel.ThrowIfCancelled();
+    const Tensor x_out = i + 1 < a.blocks.size() ? a.blocks[i + 1].x_in : a.x;
+    Block(int64_t(i), batch, kv, a.blocks[i], x_out, a);
+  }
+}
+
+void Transformer::Block(int64_t layer, const TokenBatch& batch, const KvStore& kv,
+                        const BlockActivations& b, Tensor x_out, const Activations& a) {
+  const auto& ops = backend_.ops;
+  const LayerSlots& s = parameters_.at().layers[size_t(layer)];
+  const KvPages pages = PagesOf(kv, layer);
+  const bool parallel = config_.parallel_residual;
+
+  Norm(s.norm1, s.norm1_bias, b.x_in, a.normed);
+  Linear(s.qkv, s.qkv_bias, a.normed, b.qkv);
+  ops.qkv(backend_.device, QkvOf(s, batch, pages, b.qkv, a.q));
+  ops.attention(backend_.device, AttentionOf(batch, pages, a.q, b.context, b.lse));
+  // A parallel block's second norm reads x_in too, and x_out may be the same memory.
+  if (parallel) Norm(s.norm2, s.norm2_bias, b.x_in, a.normed);
+  const Tensor x_attended = parallel ? x_out : b.x_mid;
+  if (x_attended.data != b.x_in.data) Copy(b.x_in, x_attended);
+  Linear(s.out, s.out_bias, b.context, x_attended, true);
+
+  if (!parallel) Norm(s.norm2, s.norm2_bias, b.x_mid, a.normed);
+  Linear(s.up, s.up_bias, a.normed, b.up);
+  ops.activation(backend_.device, {config_.activation, b.up, a.gated});
+  if (x_out.data != x_attended.data) Copy(x_attended, x_out);
+  Linear(s.down, s.down_bias, a.gated, x_out, true);
+}
+
+void Transformer::Backward(const TokenBatch& batch, const KvStore& kv, Activations& a, Tensor d_x,
+                           const BackwardBuffers& g, const CancelToken& cancel) {
+  for (size_t i = a.blocks.size(); i-- > 0;) {
+    cancel.ThrowIfCancelled();
+    const BlockActivations& b = a.blocks[i];
+    // Run the block again; a.x is free by now and takes the unwanted output.
+    if (a.keep == Keep::kInputs) Block(int64_t(i), batch, kv, b, a.x, a);
+    BlockBackward(int64_t(i), batch, kv, b, a, d_x, g);
+  }
+  EmbedBackward(batch, d_x);
+}
+
+void Transformer::BlockBackward(int64_t layer, const TokenBatch& batch, const KvStore& kv,
+                                const BlockActivations& b, const Activations& a, Tensor d_x,
+                                const BackwardBuffers& g) {
+  const LayerSlots& s = parameters_.at().layers[size_t(layer)];
+  // Both branches of a parallel block see the gradient that arrived; those of a sequential block
+  // see what has been added to it by then.
+  const auto incoming = [&] {
+    if (!g.d_cast.data) return d_x;
+    Copy(d_x, g.d_cast);
+    return g.d_cast;
+  };
+  const Tensor d_mlp_out = incoming();
+  MlpBackward(s, b, a, d_mlp_out, d_x, g);
+  const Tensor d_attention_out = config_.parallel_residual ? d_mlp_out : incoming();
+  AttentionBackward(s, batch, PagesOf(kv, layer), b, a, d_attention_out, d_x, g);
+}
+
+void Transformer::MlpBackward(const LayerSlots& s, const BlockActivations& b,
+                              const Activations& a, Tensor d_out, Tensor d_x,
+                              const BackwardBuffers& g) {
+  const auto& ops = backend_.ops;
+  ops.activation(backend_.device, {config_.activation, b.up, a.gated});
+  LinearBackward(s.down, s.down_bias, d_out, a.gated, g.d_gated);
+  ops.activation_backward(backend_.device, {config_.activation, b.up, g.d_gated, g.d_up});
+  Norm(s.norm2, s.norm2_bias, b.x_mid, a.normed, g.stats);
+  LinearBackward(s.up, s.up_bias, g.d_up, a.normed, g.d_normed);
+  NormBackward(s.norm2, s.norm2_bias, g.d_normed, b.x_mid, g.stats, d_x);
+}
+
+void Transformer::AttentionBackward(const LayerSlots& s, const TokenBatch& batch,
+                                    const KvPages& pages, const BlockActivations& b,
+                                    const Activations& a, Tensor d_out, Tensor d_x,
+                                    const BackwardBuffers& g) {
+  const auto& ops = backend_.ops;
+  const QkvArgs qkv = QkvOf(s, batch, pages, b.qkv, a.q);
+  ops.qkv(backend_.device, qkv);  // rotated queries, keys and values are not kept
+  LinearBackward(s.out, s.out_bias, d_out, b.context, g.d_context);
+  ops.attention_backward(backend_.device, {AttentionOf(batch, pages, a.q, b.context, b.lse),
+                                           g.d_context, g.d_q, g.d_k, g.d_v});
+  ops.qkv_backward(backend_.device,
+                   {qkv, g.d_q, g.d_k, g.d_v, g.d_qkv, parameters_.GradientVector(s.q_norm),
+                    parameters_.GradientVector(s.k_norm)});
+  Norm(s.norm1, s.norm1_bias, b.x_in, a.normed, g.stats);
+  LinearBackward(s.qkv, s.qkv_bias, g.d_qkv, a.normed, g.d_normed);
+  NormBackward(s.norm1, s.norm1_bias, g.d_normed, b.x_in, g.stats, d_x);
+}
+
+}  // namespace alignlab

@@ -1,0 +1,112 @@
+// The transformer, forward and backward: one visible loop over blocks. Sampling, scoring and
+// training run this same code on different batches, which is why they agree bit for bit.
+#pragma once
+
+#include "backend/arena.h"
+#include "cancel.h"
+#include "model/forest.h"
+#include "model/parameters.h"
+#include "model/rope.h"
+
+namespace alignlab {
+
+// What a block leaves behind for its backward pass. "dtype" as in backend.h.
+struct BlockActivations {
+  Tensor x_in;     // f32 (T, D) residual stream at the block's entry
+  Tensor qkv;      // dtype (T, (H + 2G) K) before norm and rotation
+  Tensor context;  // dtype (T, H K) what attention returned
+  float* lse;      // (T, H); null when no backward follows
+  Tensor x_mid;    // f32 (T, D) after attention; = x_in in a parallel block
+  Tensor up;       // dtype (T, F or 2F)
+};
+
+enum class Keep {
+  kNothing,  // scoring, decoding: every block uses the same buffers
+  kInputs,   // recomputation: each block keeps x_in, its backward runs the block again
+  kAll,
+};
+
+struct Activations {
+  std::vector<BlockActivations> blocks;
+  Tensor x;        // f32 (T, D) after the last block
+  Tensor normed;   // dtype (T, D) scratch
+  Tensor q;        // f32 (T, H K) scratch
+  Tensor gated;    // dtype (T, F) scratch
+  float* pages;    // keys and values of one block (forest batches only)
+  Keep keep;
+};
+
+// Where keys and values live: all blocks share one block's worth of pages in training and
+// scoring, each block has its own in decoding.
+struct KvStore {
+  float* data;
+  int64_t page_stride, layer_stride;
+};
+
+// Scratch of a backward pass.
+struct BackwardBuffers {
+  Tensor d_cast;         // dtype (T, D) d_x as the products read it; bf16 or parallel only
+  Tensor d_normed;       // f32 (T, D)
+  Tensor d_gated;        // f32 (T, F)
+  Tensor d_up;           // dtype, as up
+  Tensor d_context;      // f32 (T, H K)
+  Tensor d_q, d_k, d_v;  // f32
+  Tensor d_qkv;          // dtype
+  float* stats;          // (T, 2)
+};
+
+// Floats that one page of one layer holds.
+inline int64_t PageFloats(const ModelConfig& config) { return 2 * kPage * config.kv_width(); }
+
+// Plan the buffers of a pass over `tokens` tokens. pages: 0 when the keys live elsewhere.
+void LayOutActivations(Carver& carver, const ModelConfig& config, DType dtype, int64_t tokens,
+                       int64_t pages, Keep keep, Activations* out);
+void LayOutBackward(Carver& carver, const ModelConfig& config, DType dtype, int64_t tokens,
+                    BackwardBuffers* out);
+
+class Transformer {
+ public:
+  Transformer(const Backend& backend, const ModelConfig& config, Parameters& parameters)
+      : backend_(backend), config_(config), parameters_(parameters) {}
+
+  // Fills a.x with the residual stream after the last block.
+  void Forward(const TokenBatch& batch, const KvStore& kv, Activations& a,
+               const CancelToken& cancel);
+  // From dLoss/dx after the last block (in d_x, f32 (T, D), destroyed) to the gradients of all
+  // blocks and the embedding.
+  void Backward(const TokenBatch& batch, const KvStore& kv, Activations& a, Tensor d_x,
+                const BackwardBuffers& buffers, const CancelToken& cancel);
+
+ private:
+  void Embed(const TokenBatch& batch, Tensor x);
+  void EmbedBackward(const TokenBatch& batch, Tensor d_x);
+  void Block(int64_t layer, const TokenBatch& batch, const KvStore& kv, const BlockActivations& b,
+             Tensor x_out, const Activations& a);
+  void BlockBackward(int64_t layer, const TokenBatch& batch, const KvStore& kv,
+                     const BlockActivations& b, const Activations& a, Tensor d_x,
+                     const BackwardBuffers& g);
+  void MlpBackward(const LayerSlots& s, const BlockActivations& b, const Activations& a,
+                   Tensor d_out, Tensor d_x, const BackwardBuffers& g);
+  void AttentionBackward(const LayerSlots& s, const TokenBatch& batch, const KvPages& pages,
+                         const BlockActivations& b, const Activations& a, Tensor d_out, Tensor d_x,
+                         const BackwardBuffers& g);
+
+  // Thin wrappers: slots in, operation called.
+  void Norm(int weight, int bias, Tensor x, Tensor y, float* stats = nullptr);
+  void NormBackward(int weight, int bias, Tensor d_y, Tensor x, const float* stats, Tensor d_x);
+  void Linear(int weight, int bias, Tensor x, Tensor y, bool accumulate = false);
+  void LinearBackward(int weight, int bias, Tensor d_y, Tensor x, Tensor d_x);
+  void Copy(Tensor from, Tensor to) { backend_.ops.convert(backend_.device, from, to); }
+  QkvArgs QkvOf(const LayerSlots& s, const TokenBatch& batch, const KvPages& pages, Tensor qkv,
+                Tensor q) const;
+  AttentionArgs AttentionOf(const TokenBatch& batch, const KvPages& pages, Tensor q, Tensor out,
+                            float* lse) const;
+  KvPages PagesOf(const KvStore& kv, int64_t layer) const;
+
+  const Backend& backend_;
+  const ModelConfig& config_;
+  Parameters& parameters_;
+  RopeTable rope_;
+};
+
+}  // namespace alignlab

@@ -1,0 +1,158 @@
+// Linear, its two gradients, PackWeight and UnpackWeight against native/reference.
+#include "reference/linear.h"
+#include "reference/weights.h"
+#include "test/harness.h"
+
+using namespace alignlab;
+using namespace alignlab::test;
+
+namespace {
+
+struct Shape {
+  int64_t tokens, in, out;
+};
+// One of everything, tails of rows, depth and panels, more than one block in each direction.
+constexpr Shape kShapes[] = {{0, 16, 16}, {1, 1, 1},    {1, 64, 48},   {2, 7, 17},
+                             {5, 33, 15}, {17, 16, 100}, {70, 576, 33}, {130, 100, 300}};
+
+std::string Label(DType dtype, const Shape& s) {
+  return std::string(Name(dtype)) + " " + std::to_string(s.tokens) + "x" + std::to_string(s.in) +
+         "->" + std::to_string(s.out);
+}
+
+struct LinearCase {
+  Matrix x, y, d_y, d_x;
+  OwnedWeight weight, d_weight;
+  std::vector<float> bias, d_bias;
+
+  LinearCase(DType dtype, DType y_type, const Shape& s, int64_t gap, uint64_t seed)
+      : LinearCase(dtype, y_type, s, gap, Random(seed)) {}
+  LinearArgs Forward(bool with_bias, bool accumulate) {
+    return {x.tensor(), weight.weight(), with_bias ? bias.data() : nullptr, y.tensor(), accumulate};
+  }
+  LinearInputGradArgs InputGrad(bool accumulate) {
+    return {d_y.tensor(), weight.weight(), d_x.tensor(), accumulate};
+  }
+  LinearWeightGradArgs WeightGrad(bool with_bias) {
+    return {d_y.tensor(), x.tensor(), d_weight.weight(), with_bias ? d_bias.data() : nullptr};
+  }
+
+ private:
+  // Weights of size 1 / sqrt(in), so that sums are of size 1 whatever their length.
+  LinearCase(DType dtype, DType y_type, const Shape& s, int64_t gap, Random random)
+      : x(dtype, s.tokens, s.in, gap, random),
+        y(y_type, s.tokens, s.out, gap, random),
+        d_y(dtype, s.tokens, s.out, gap, random),
+        d_x(DType::kF32, s.tokens, s.in, gap, random),
+        weight(dtype, s.out, s.in, random, 1 / std::sqrt(double(s.in))),
+        d_weight(DType::kF32, s.out, s.in, random),
+        bias(random.Normals(s.out)),
+        d_bias(random.Normals(s.out)) {}
+};
+
+// Products of bf16 values are exact in f32; what is left is the rounding of up to 576 f32
+// additions of size 1: about sqrt(576) * 2^-24, with room for unlucky sums.
+constexpr Tolerance kSumOfDepth = {1e-5, 1e-6};
+
+void TestLinear(const Backend& backend) {
+  for (const Shape& shape : kShapes)
+    for (DType dtype : kComputeTypes)
+      for (int64_t gap : {0, 6})
+        for (int variant = 0; variant < 5; ++variant) {
+          const bool with_bias = variant & 1, accumulate = variant & 2;
+          const DType y_type = variant == 4 ? DType::kBF16 : DType::kF32;
+          const Context context("linear " + Label(dtype, shape) + " variant " +
+                                std::to_string(variant));
+          LinearCase actual(dtype, y_type, shape, gap, 21), expected = actual;
+          backend.ops.linear(backend.device, actual.Forward(with_bias, accumulate));
+          reference::Linear(expected.Forward(with_bias, accumulate));
+          ExpectClose("y", actual.y, expected.y, For(y_type, kSumOfDepth));
+        }
+}
+
+void TestGradients(const Backend& backend) {
+  for (const Shape& shape : kShapes)
+    for (DType dtype : kComputeTypes)
+      for (int64_t gap : {0, 6})
+        for (bool flag : {false, true}) {
+          const Context context("gradients " + Label(dtype, shape));
+          LinearCase actual(dtype, dtype, shape, gap, 22), expected = actual;
+          backend.ops.linear_input_grad(backend.device, actual.InputGrad(flag));
+          reference::LinearInputGrad(expected.InputGrad(flag));
+          // 300 terms of size 1 / sqrt(in) where in is 100; of size 1 where in is 1.
+          ExpectClose("d_x", actual.d_x, expected.d_x, {1e-5, 1e-6});
+          backend.ops.linear_weight_grad(backend.device, actual.WeightGrad(flag));
+          reference::LinearWeightGrad(expected.WeightGrad(flag));
+          // Up to 130 products of size 1: partial sums near 11, each rounded at 2^-24.
+          ExpectClose("d_weight", actual.d_weight, expected.d_weight, {3e-5, 1e-6});
+          ExpectClose("d_bias", actual.d_bias, expected.d_bias, {3e-5, 1e-6});
+          EXPECT(actual.d_weight.PaddingZero());
+        }
+}
+
+// A token's y and d_x are the same alone, in pairs and in the whole batch.
+void TestRowsAlone(const Backend& backend) {
+  for (const Shape& shape : {Shape{75, 576, 100}, Shape{75, 100, 576}})
+    for (DType dtype : kComputeTypes)
+      for (int64_t group : {1, 2, 7, 33}) {
+        const Context context("alone " + Label(dtype, shape) + " by " + std::to_string(group));
+        LinearCase batch(dtype, DType::kF32, shape, 0, 23), alone = batch;
+        backend.ops.linear(backend.device, batch.Forward(true, false));
+        backend.ops.linear_input_grad(backend.device, batch.InputGrad(false));
+        for (int64_t begin = 0; begin < shape.tokens; begin += group) {
+          const int64_t count = std::min(group, shape.tokens - begin);
+          LinearArgs forward = alone.Forward(true, false);
+          forward.x = alone.x.Slice(begin, count);
+          forward.y = alone.y.Slice(begin, count);
+          backend.ops.linear(backend.device, forward);
+          LinearInputGradArgs backward = alone.InputGrad(false);
+          backward.d_y = alone.d_y.Slice(begin, count);
+          backward.d_x = alone.d_x.Slice(begin, count);
+          backend.ops.linear_input_grad(backend.device, backward);
+        }
+        EXPECT(alone.y == batch.y);
+        EXPECT(alone.d_x == batch.d_x);
+      }
+}
+
+void TestPack(const Backend& backend) {
+  for (int64_t out : {1, 16, 33, 100})
+    for (int64_t in : {1, 2, 15, 64, 301}) {
+      const Context context("pack " + std::to_string(out) + "x" + std::to_string(in));
+      Random random(24);
+      const OwnedWeight master(DType::kF32, out, in, random);
+      OwnedWeight packed(DType::kBF16, out, in), expected_packed = packed;
+      backend.ops.pack_weight(backend.device, master.weight(), packed.weight());
+      reference::PackWeight(master.weight(), expected_packed.weight());
+      EXPECT(packed == expected_packed);
+      OwnedWeight unpacked(DType::kF32, out, in), expected_unpacked = unpacked;
+      backend.ops.unpack_weight(backend.device, packed.weight(), unpacked.weight());
+      reference::UnpackWeight(packed.weight(), expected_unpacked.weight());
+      EXPECT(unpacked == expected_unpacked);
+    }
+}
+
+void TestThreads() {
+  for (DType dtype : kComputeTypes)
+    for (const Shape& shape : {Shape{150, 200, 340}, Shape{1, 300, 700}})
+      ExpectSameOnThreads("linear " + Label(dtype, shape), [&](const Backend& backend) {
+        LinearCase c(dtype, DType::kF32, shape, 0, 25);
+        backend.ops.linear(backend.device, c.Forward(true, true));
+        backend.ops.linear_input_grad(backend.device, c.InputGrad(true));
+        backend.ops.linear_weight_grad(backend.device, c.WeightGrad(true));
+        return std::tuple(c.y.bytes(), c.d_x.bytes(), c.d_weight.bytes(), c.d_bias);
+      });
+}
+
+}  // namespace
+
+int main() {
+  OnEveryInstructionSet([](const Backend& backend) {
+    TestLinear(backend);
+    TestGradients(backend);
+    TestRowsAlone(backend);
+    TestPack(backend);
+  });
+  TestThreads();
+  return Report();
+}

@@ -1,0 +1,37 @@
+// npm run bench: the engine beside its peer (bench/main.ts says the options).
+// npm run bench -- native: the native benches, beside oneDNN where libdnnl-dev is installed.
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { buildNative } from './lib/native.mjs';
+import { ensurePackages } from './lib/prepare.mjs';
+import { main, root, run, tool } from './lib/run.mjs';
+
+async function nativeBenches(args) {
+  const folder = await buildNative('bench');
+  const names = readdirSync(path.join(root, 'native/bench')).filter((file) => file.endsWith('.cc'));
+  for (const name of names) run(path.join(folder, path.basename(name, '.cc')), args);
+}
+
+// Compiled first: with ts-node the peak memory of a measurement would hold the compiler as well.
+async function engineBench(args) {
+  await buildNative('addon');
+  const folder = path.join(root, 'build/bench');
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(path.join(root, 'package.json'), path.join(folder, 'package.json'));
+  const files = ['bench/main.ts', 'bench/worker.ts', 'src/ambient.d.ts'];
+  const options = '--noCheck --noEmit false --declaration false --ignoreConfig'.split(' ');
+  run(tool('tsc'), [
+    ...options,
+    ...'--target es2022 --module nodenext --rootDir . --types node'.split(' '),
+    ...['--outDir', folder, ...files],
+  ]);
+  run(process.execPath, [path.join(folder, 'bench/main.js'), ...args], {
+    env: { ALIGNLAB_PREBUILD: root },
+  });
+}
+
+await main(async () => {
+  ensurePackages();
+  const args = process.argv.slice(2);
+  await (args[0] === 'native' ? nativeBenches(args.slice(1)) : engineBench(args));
+});

@@ -1,0 +1,54 @@
+// The machine as the engine sees it, and the two settings that belong to no model.
+import { AlignlabError } from '../errors.js';
+import { guarded, native, settle } from './native.js';
+
+export interface EngineInfo {
+  readonly device: 'cpu';
+  readonly instructionSet: string;
+  readonly instructionSets: readonly { readonly name: string; readonly supported: boolean }[];
+  readonly threads: number;
+  readonly hardwareThreads: number;
+  /** Bytes held by weights, gradients, activations and caches of this process. */
+  readonly bytesInUse: number;
+  /** Bytes that they may hold together; 0 when only the machine limits them. */
+  readonly byteLimit: number;
+}
+
+export const engineInfo = (): EngineInfo => {
+  const { instructionSets, hardwareThreads } = native().describe();
+  return { device: 'cpu', ...guarded(() => native().state()), instructionSets, hardwareThreads };
+};
+
+/** Results do not depend on the number of threads. The start value is ALIGNLAB_THREADS, or all. */
+export const setThreads = async (threads: number): Promise<void> => {
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      `threads must be a whole number from 1 to 1024, got ${String(threads)}.`,
+    );
+  }
+  await settle(guarded(() => native().setThreads(threads)));
+};
+
+/** Past this many bytes a call fails with OUT_OF_MEMORY; 0 lifts the limit. */
+export const setMemoryLimit = (bytes: number): void => {
+  if (!Number.isSafeInteger(bytes) || bytes < 0) {
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      `The memory limit must be a whole number of bytes, 0 for none, got ${String(bytes)}.`,
+    );
+  }
+  native().setMemoryLimit(bytes);
+};
+
+export interface MachineLimits {
+  /** Floating-point operations per second, all threads, on registers alone. */
+  readonly f32: number;
+  readonly bf16: number;
+  /** Bytes per second read from memory. */
+  readonly bandwidth: number;
+}
+
+/** Measures for a second or two what this machine can do at most: the ruler of the bench. */
+export const measureLimits = async (): Promise<MachineLimits> =>
+  settle(guarded(() => native().measureLimits()));
