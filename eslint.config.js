@@ -25,7 +25,10 @@ export default defineConfig(
     languageOptions: { parserOptions: { projectService: true } },
     rules: {
       'alignlab/import-directions': 'error',
-      '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { ignoreRestSiblings: true, varsIgnorePattern: '^_', argsIgnorePattern: '^_' },
+      ],
       '@typescript-eslint/no-unnecessary-condition': 'off', // what callers pass is checked at the edge
       '@typescript-eslint/no-non-null-assertion': 'off', // typed arrays: index in range is local
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],

@@ -134,7 +134,12 @@ async function bench(options: Options): Promise<void> {
   const out = options.json ?? path.join('bench', 'results', `${stamp}.json`);
   mkdirSync(path.dirname(out), { recursive: true });
   const { threads, repeats, rounds } = options;
-  const result = { machine, limits, threads, repeats, rounds, rows };
+  const limitsAfter = await measureLimits();
+  const drift = Math.abs(limitsAfter.f32 / limits.f32 - 1);
+  if (drift > 0.1) {
+    console.log(`\nTHE MACHINE WAS NOT QUIET: its limit moved by ${(100 * drift).toFixed(0)} %`);
+  }
+  const result = { machine, limits, limitsAfter, threads, repeats, rounds, rows };
   writeFileSync(out, `${JSON.stringify(result, undefined, 2)}\n`);
   console.log(`\nwritten: ${out}`);
 }

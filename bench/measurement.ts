@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Work } from './flops.js';
 
-export type Dtype = 'float32' | 'bfloat16';
+type Dtype = 'float32' | 'bfloat16';
 
 export interface Task {
   readonly folder: string;

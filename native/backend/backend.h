@@ -242,6 +242,17 @@ struct AdamWArgs {
   float bias1, bias2;  // 1 - beta1^step, 1 - beta2^step
 };
 
+// A bf16 parameter as it is stored: `high` is the bf16 form that the products read (a Weight, or a
+// row-major table), and with `low`, laid out alike, it is the f32 master:
+//   bits(master) = (high << 16) + int16(low)
+// high is the master rounded to nearest, ties away from zero. low is null in frozen models.
+struct SplitWeight {
+  uint16_t* high;
+  uint16_t* low;
+  int64_t rows, cols;
+  bool panels;
+};
+
 struct Operations {
   void (*embed)(void* device, const EmbedArgs&);
   void (*embed_backward)(void* device, const EmbedBackwardArgs&);
@@ -261,14 +272,15 @@ struct Operations {
   void (*head_kl)(void* device, const HeadKlArgs&);
   void (*sample)(void* device, const SampleArgs&);
   void (*adamw)(void* device, const AdamWArgs&);
+  void (*adamw_split)(void* device, const AdamWArgs&, SplitWeight);  // `w` and `n` are not read
   // dst = src, f32 <-> bf16 (nearest even) or a plain copy, row by row.
   void (*convert)(void* device, Tensor src, Tensor dst);
   // dst[i] = src[rows[i]]  /  dst[rows[i]] += src[i], i ascending; all f32.
   void (*gather_rows)(void* device, Tensor src, const int64_t* rows, Tensor dst);
   void (*scatter_add_rows)(void* device, Tensor src, const int64_t* rows, Tensor dst);
-  // Weight f32 panels <-> bf16 panels.
-  void (*pack_weight)(void* device, Weight f32, Weight bf16);
-  void (*unpack_weight)(void* device, Weight bf16, Weight f32);
+  // Between the flat f32 layout and the split form.
+  void (*split_weights)(void* device, const float* flat, SplitWeight to);
+  void (*join_weights)(void* device, SplitWeight from, float* flat);
   // Sum of squares in double, over fixed chunks: the same for any number of threads.
   double (*sum_squares)(void* device, const float* x, int64_t n);
   // y = a * x + b * y

@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "cpu/kernels/linear.h"
-#include "cpu/kernels/weights.h"
 
 #if __has_include(<dnnl.hpp>)
 #include <dnnl.hpp>
@@ -53,27 +52,30 @@ template <class Kernel>
 double Peak(Pool* pool) {
   constexpr int64_t kSteps = 128, kLoops = 200;
   const auto burn = [&](int64_t, Worker& worker) {
-    constexpr int64_t kSize = kSteps * kTileRows * 2;
-    float* a = static_cast<float*>(worker.Scratch((kSize + kSteps * kLanes * kTileVecs) * 4 + 8192));
-    std::memset(a, 0, (kSize + kSteps * kLanes * kTileVecs) * 4 + 8192);
-    float* b = a + kSize;
-    float* c = b + kSteps * kLanes * kTileVecs;
+    constexpr int64_t kA = kSteps * kTileRows * Kernel::kUnits, kB = kSteps * kLanes * kTileVecs;
+    constexpr int64_t kC = kTileRows * kLanes * kTileVecs;
+    float* a = static_cast<float*>(worker.Scratch((kA + kB + kC) * 4));
+    std::memset(a, 0, (kA + kB + kC) * 4);
+    float* b = a + kA;
+    float* c = b + kB;
     const KernelFn run = ChooseKernel<Kernel>(kTileRows, kTileVecs);
     for (int64_t n = 0; n < kLoops; ++n)
       run({a, kTileRows * Kernel::kUnits, b, kSteps * kLanes, kLanes, kSteps, c,
-           kLanes * kTileVecs, kLanes, true, nullptr, c});
+           kLanes * kTileVecs, kLanes, true, nullptr, c, b});
   };
   const int64_t threads = pool->threads();
   double best = 1e30;
   for (int n = 0; n < 100; ++n)
     best = std::min(best, Time([&] { ParallelFor(pool, threads, burn); }, 1));
   const int per_step = std::is_same_v<Kernel, Bf16Kernel> ? 4 : 2;
-  return double(threads * kLoops * kSteps * kTileRows * kTileVecs * kLanes * per_step) / best / 1e9;
+  const int64_t steps = threads * kLoops * kSteps;
+  return double(steps * kTileRows * kTileVecs * kLanes * per_step) / best / 1e9;
 }
 
 enum class Product { kForward, kInputGrad, kWeightGrad };
 const char* Name(Product p) {
-  return p == Product::kForward ? "forward" : p == Product::kInputGrad ? "input_grad" : "weight_grad";
+  if (p == Product::kForward) return "forward";
+  return p == Product::kInputGrad ? "input_grad" : "weight_grad";
 }
 
 struct Shape {

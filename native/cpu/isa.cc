@@ -35,11 +35,11 @@ bool HasAvx512Bf16() { return HasAvx512() && __builtin_cpu_supports("avx512bf16"
 
 std::span<const InstructionSet> InstructionSets() {
   static const InstructionSet sets[] = {
-      {"portable", true, &kOperationsPortable},
+    {"portable", true, &kOperationsPortable},
 #if defined(__x86_64__)
-      {"avx2", HasAvx2(), &kOperationsAvx2},
-      {"avx512", HasAvx512(), &kOperationsAvx512},
-      {"avx512bf16", HasAvx512Bf16(), &kOperationsAvx512Bf16},
+    {"avx2", HasAvx2(), &kOperationsAvx2},
+    {"avx512", HasAvx512(), &kOperationsAvx512},
+    {"avx512bf16", HasAvx512Bf16(), &kOperationsAvx512Bf16},
 #endif
   };
   return sets;

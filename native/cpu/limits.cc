@@ -17,8 +17,8 @@ double BestSeconds(const Body& body) {
   for (int i = 0; i < kRepeats; ++i) {
     const auto start = std::chrono::steady_clock::now();
     body();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
-                              .count());
+    best = std::min(
+        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return best;
 }
@@ -38,8 +38,7 @@ MachineLimits MeasureMachine(const Backend& backend) {
   Buffer memory(size_t(kFloats) * 4, "measuring the memory bandwidth");
   float* x = memory.f32();
   for (int64_t i = 0; i < kFloats; i += 1024) x[i] = 1;  // give every page memory of its own
-  const double seconds =
-      BestSeconds([&] { backend.ops.sum_squares(backend.device, x, kFloats); });
+  const double seconds = BestSeconds([&] { backend.ops.sum_squares(backend.device, x, kFloats); });
   return {Flops(backend, DType::kF32), Flops(backend, DType::kBF16), double(kFloats) * 4 / seconds};
 }
 

@@ -106,7 +106,8 @@ struct Pool::State {
   }
 
   void Start(int count) {
-    while (int(workers.size()) < count) workers.push_back(std::make_unique<Worker>(int(workers.size())));
+    while (int(workers.size()) < count)
+      workers.push_back(std::make_unique<Worker>(int(workers.size())));
     threads.reserve(size_t(count));
     const unsigned seen = epoch.load(std::memory_order_relaxed);
     for (int id = 1; id < count; ++id) {

@@ -55,6 +55,7 @@ ForestLayout LayOut(const Forest& f, const ModelConfig& config) {
   for (int64_t p = 0; p < out.page_count; ++p) out.pages.push_back(int32_t(p));
 
   b.tokens = f.tokens;
+  b.segments.reserve(segments);  // `above` points into it while it grows
   out.score_offsets.push_back(0);
   int64_t page = 0;
   for (size_t s = 0; s < segments; ++s) {

@@ -256,10 +256,10 @@ ScoreResult Model::Kl(Model& other, const Forest& forest, const CancelToken& can
 MemoryEstimate Model::Estimate(const Backend& backend, const ModelConfig& config, DType dtype,
                                bool trainable, int64_t tokens, int64_t scored, bool recompute) {
   const ParameterLayout layout(config, backend.panel);
-  const bool master = trainable || dtype == DType::kF32;
+  const bool f32 = dtype == DType::kF32;
   MemoryEstimate e{};
-  e.weights = size_t(master ? layout.elements : layout.elements - layout.plain_begin) * 4;
-  if (dtype == DType::kBF16) e.weights += size_t(layout.compute_elements) * 2;
+  e.weights = size_t(f32 ? layout.elements : layout.elements - layout.plain_begin) * 4;
+  if (!f32) e.weights += size_t(layout.compute_elements) * (trainable ? 4 : 2);
   e.gradients = trainable ? size_t(layout.elements) * 4 : 0;
   e.moments = 2 * e.gradients;
   const ForwardPass::Size size{tokens, (tokens + kPage - 1) / kPage, scored, 0};

@@ -86,33 +86,35 @@ void ParameterLayout::Place() {
     }
 }
 
-int64_t ParameterLayout::FindSlot(const std::string& name) const {
-  for (size_t i = 0; i < slots.size(); ++i)
-    if (slots[i].name == name) return int64_t(i);
-  return -1;
+int64_t ParameterLayout::largest_slot() const {
+  int64_t largest = 0;
+  for (const Slot& s : slots) largest = std::max(largest, s.elements);
+  return largest;
 }
 
 Parameters::Parameters(const Backend& backend, const ModelConfig& config, DType dtype,
                        bool trainable)
-    : backend_(backend),
-      dtype_(dtype),
-      trainable_(trainable),
-      layout_(config, backend.panel),
-      has_master_(trainable || dtype == DType::kF32) {
-  const int64_t first = has_master_ ? 0 : layout_.plain_begin;
+    : backend_(backend), dtype_(dtype), trainable_(trainable), layout_(config, backend.panel) {
+  const int64_t first = dtype == DType::kF32 ? 0 : layout_.plain_begin;
   values_ = Buffer(size_t(layout_.elements - first) * 4, "the weights");
-  if (dtype == DType::kBF16)
-    compute_ = Buffer(size_t(layout_.compute_elements) * 2, "the bf16 weights");
+  if (dtype == DType::kF32) return;
+  const size_t half = size_t(layout_.compute_elements) * 2;
+  high_ = Buffer(half, "the bf16 weights");
+  if (trainable) low_ = Buffer(half, "the master weights");
 }
 
 float* Parameters::Floats(const Slot& slot) const {
-  return values_.f32() + slot.offset - (has_master_ ? 0 : layout_.plain_begin);
+  return values_.f32() + slot.offset - (dtype_ == DType::kF32 ? 0 : layout_.plain_begin);
+}
+
+SplitWeight Parameters::Split(const Slot& s) const {
+  return {high_.bf16() + s.compute_offset, low_ ? low_.bf16() + s.compute_offset : nullptr, s.rows,
+          s.cols, s.in_panels()};
 }
 
 Weight Parameters::ForCompute(int index) const {
   const Slot& s = layout_.slots[size_t(index)];
-  if (dtype_ == DType::kBF16 && s.has_compute_form())
-    return {compute_.bf16() + s.compute_offset, DType::kBF16, s.rows, s.cols};
+  if (is_split(s)) return {Split(s).high, DType::kBF16, s.rows, s.cols};
   return {Floats(s), DType::kF32, s.rows, s.cols};
 }
 
@@ -125,10 +127,6 @@ float* Parameters::Lazily(Buffer& buffer, const char* what) {
   return buffer.f32();
 }
 
-float* Parameters::master() {
-  Check(has_master_, "frozen bf16 parameters have no master weights");
-  return values_.f32();
-}
 float* Parameters::gradients() { return Lazily(gradients_, "the gradients"); }
 float* Parameters::moment1() { return Lazily(moment1_, "AdamW's first moments"); }
 float* Parameters::moment2() { return Lazily(moment2_, "AdamW's second moments"); }
@@ -146,62 +144,36 @@ float* Parameters::GradientVector(int index) {
   return index < 0 ? nullptr : gradients() + layout_.slots[size_t(index)].offset;
 }
 
-void Parameters::Pack(const Slot& s, const float* from) {
-  const auto& ops = backend_.ops;
-  uint16_t* to = compute_.bf16() + s.compute_offset;
-  auto* source = const_cast<float*>(from);
-  if (s.kind == SlotKind::kMatrix)
-    ops.pack_weight(backend_.device, {source, DType::kF32, s.rows, s.cols},
-                    {to, DType::kBF16, s.rows, s.cols});
-  else
-    ops.convert(backend_.device, {source, DType::kF32, s.rows, s.cols, s.cols},
-                {to, DType::kBF16, s.rows, s.cols, s.cols});
-}
-
 void Parameters::Read(const Slot& s, float* out) const {
-  const auto& ops = backend_.ops;
-  if (has_master_ || !s.has_compute_form()) {
-    std::memcpy(out, Floats(s), size_t(s.elements) * 4);
-    return;
-  }
-  uint16_t* from = compute_.bf16() + s.compute_offset;
-  if (s.kind == SlotKind::kMatrix)
-    ops.unpack_weight(backend_.device, {from, DType::kBF16, s.rows, s.cols},
-                      {out, DType::kF32, s.rows, s.cols});
+  if (is_split(s))
+    backend_.ops.join_weights(backend_.device, Split(s), out);
   else
-    ops.convert(backend_.device, {from, DType::kBF16, s.rows, s.cols, s.cols},
-                {out, DType::kF32, s.rows, s.cols, s.cols});
+    std::memcpy(out, Floats(s), size_t(s.elements) * 4);
 }
 
 void Parameters::Write(const Slot& s, const float* in) {
-  if (has_master_ || !s.has_compute_form())
+  if (is_split(s))
+    backend_.ops.split_weights(backend_.device, in, Split(s));
+  else
     std::memcpy(Floats(s), in, size_t(s.elements) * 4);
-  if (dtype_ == DType::kBF16 && s.has_compute_form()) Pack(s, in);
-}
-
-void Parameters::RefreshCompute() {
-  if (dtype_ != DType::kBF16) return;
-  for (const Slot& s : layout_.slots)
-    if (s.has_compute_form()) Pack(s, Floats(s));
 }
 
 void Parameters::CopyFrom(const Parameters& other) {
-  if (has_master_ == other.has_master_ && dtype_ == other.dtype_) {
+  if (dtype_ == other.dtype_ && (!low_ || other.low_)) {
     std::memcpy(values_.data(), other.values_.data(), values_.bytes());
-    if (compute_) std::memcpy(compute_.data(), other.compute_.data(), compute_.bytes());
+    if (high_) std::memcpy(high_.data(), other.high_.data(), high_.bytes());
+    if (low_) std::memcpy(low_.data(), other.low_.data(), low_.bytes());
     return;
   }
-  int64_t largest = 0;
-  for (const Slot& s : layout_.slots) largest = std::max(largest, s.elements);
-  Buffer slot(size_t(largest) * 4, "copying the weights");
-  for (size_t i = 0; i < layout_.slots.size(); ++i) {
-    other.Read(other.layout_.slots[i], slot.f32());
-    Write(layout_.slots[i], slot.f32());
+  Buffer room(size_t(layout_.largest_slot()) * 4, "copying the weights");
+  for (size_t i = 0; i < slots().size(); ++i) {
+    other.Read(other.slots()[i], room.f32());
+    Write(slots()[i], room.f32());
   }
 }
 
 size_t Parameters::bytes() const {
-  return values_.bytes() + compute_.bytes() + gradients_.bytes() + moment1_.bytes() +
+  return values_.bytes() + high_.bytes() + low_.bytes() + gradients_.bytes() + moment1_.bytes() +
          moment2_.bytes();
 }
 

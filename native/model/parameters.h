@@ -1,5 +1,7 @@
-// Where every parameter of a model lies. Master weights, gradients and moments are flat float
-// buffers of one layout; in bf16 the products read a second, packed copy ("compute form").
+// Where every parameter of a model lies. Gradients and moments are flat float buffers of one
+// layout, and so are the weights in f32. In bf16 what the products read is stored in split form
+// (SplitWeight in backend.h): the bf16 weight, and in trainable models the bits that make it the
+// f32 master.
 #pragma once
 
 #include <string>
@@ -20,7 +22,7 @@ struct Slot {
   int64_t rows, cols;
   int64_t offset = 0;  // elements into the flat buffers
   int64_t elements = 0;        // padding of the weight layout included
-  int64_t compute_offset = 0;  // elements into the bf16 buffer; kMatrix and kRows only
+  int64_t compute_offset = 0;  // elements into the bf16 buffers; kMatrix and kRows only
   int64_t compute_elements = 0;
 
   bool has_compute_form() const { return kind == SlotKind::kMatrix || kind == SlotKind::kRows; }
@@ -47,12 +49,12 @@ struct ModelSlots {
 // Names, shapes and offsets, without memory.
 struct ParameterLayout {
   ParameterLayout(const ModelConfig& config, int64_t panel);
-  int64_t FindSlot(const std::string& name) const;  // -1 when there is none
+  int64_t largest_slot() const;  // elements
 
   std::vector<Slot> slots;
   ModelSlots at;
   int64_t elements = 0;          // of a flat f32 buffer
-  int64_t compute_elements = 0;  // of the bf16 buffer
+  int64_t compute_elements = 0;  // of a bf16 buffer
   int64_t plain_begin = 0;       // slots from here on have no compute form
 
  private:
@@ -76,8 +78,12 @@ class Parameters {
   Weight ForCompute(int slot) const;
   const float* Vector(int slot) const;  // null for slot -1
 
+  // How one slot's weights are stored: as floats, or split.
+  bool is_split(const Slot& slot) const { return dtype_ == DType::kBF16 && slot.has_compute_form(); }
+  float* Floats(const Slot& slot) const;
+  SplitWeight Split(const Slot& slot) const;
+
   // Flat buffers over all slots. Made at first use, zeroed.
-  float* master();  // throws when the parameters are frozen in bf16
   float* gradients();
   float* moment1();
   float* moment2();
@@ -86,27 +92,23 @@ class Parameters {
   Weight GradientMatrix(int slot);
   float* GradientVector(int slot);  // null for slot -1
 
-  // Reading and writing one slot as f32 in the flat layout, whatever is stored. Write needs
-  // `elements` floats; the compute form follows.
+  // Reading and writing one slot's `elements` weights as f32 in the flat layout, whatever is
+  // stored. Padding must be zero.
   void Read(const Slot& slot, float* out) const;
   void Write(const Slot& slot, const float* in);
-  // The compute form follows the master after an optimiser step.
-  void RefreshCompute();
   void CopyFrom(const Parameters& other);
   size_t bytes() const;
 
  private:
-  void Pack(const Slot& slot, const float* from);
   float* Lazily(Buffer& buffer, const char* what);
-  float* Floats(const Slot& slot) const;  // f32 storage of a slot that has it
 
   const Backend& backend_;
   DType dtype_;
   bool trainable_;
   ParameterLayout layout_;
-  bool has_master_;
-  Buffer values_;   // f32: all slots, or only those from plain_begin on when there is no master
-  Buffer compute_;  // bf16
+  Buffer values_;  // f32: all slots, or in bf16 those from plain_begin on
+  Buffer high_;    // bf16: the other slots
+  Buffer low_;     // of trainable bf16 parameters
   Buffer gradients_, moment1_, moment2_;
 };
 

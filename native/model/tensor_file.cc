@@ -37,13 +37,16 @@ class MappedFile {
     struct stat info {};
     const bool known = fstat(fd, &info) == 0;
     size_ = known ? size_t(info.st_size) : 0;
-    void* data = size_ ? mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    void* data = size_ ? mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0) : nullptr;
     close(fd);
+    if (!data) return;  // an empty file: At() says so
     if (data == MAP_FAILED) ThrowIo("Mapping", path);
     data_ = static_cast<const char*>(data);
     madvise(data, size_, MADV_SEQUENTIAL);
   }
-  ~MappedFile() { munmap(const_cast<char*>(data_), size_); }
+  ~MappedFile() {
+    if (data_) munmap(const_cast<char*>(data_), size_);
+  }
   MappedFile(const MappedFile&) = delete;
 
   const char* At(const TensorRange& range) const {
@@ -56,7 +59,7 @@ class MappedFile {
 
  private:
   std::string path_;
-  const char* data_;
+  const char* data_ = nullptr;
   size_t size_;
 };
 
@@ -122,7 +125,7 @@ void ReadOne(const TensorRange& range, const Slot& slot, const MappedFile& file,
 
 float* FlatBuffer(Parameters& p, TensorSet set) {
   switch (set) {
-    case TensorSet::kWeights: return p.master();
+    case TensorSet::kWeights: break;
     case TensorSet::kGradients: return p.gradients();
     case TensorSet::kMoment1: return p.moment1();
     case TensorSet::kMoment2: return p.moment2();
@@ -130,9 +133,8 @@ float* FlatBuffer(Parameters& p, TensorSet set) {
   return nullptr;
 }
 
-bool OneSlotAtATime(const Parameters& p, TensorSet set) {
-  return set == TensorSet::kWeights && !p.trainable() && p.dtype() == DType::kBF16;
-}
+// Weights go through a room of one slot's size, since they may be stored split.
+bool OneSlotAtATime(TensorSet set) { return set == TensorSet::kWeights; }
 
 }  // namespace
 
@@ -149,7 +151,7 @@ void ReadTensors(Model& model, TensorSet set, const std::vector<TensorRange>& ra
   };
   std::map<int32_t, std::vector<const TensorRange*>> by_slot;
   for (const TensorRange& range : ranges) by_slot[range.slot].push_back(&range);
-  const bool one_at_a_time = OneSlotAtATime(p, set);
+  const bool one_at_a_time = OneSlotAtATime(set);
   for (const auto& [index, parts] : by_slot) {
     cancel.ThrowIfCancelled();
     const Slot& slot = p.slots()[size_t(index)];
@@ -163,7 +165,6 @@ void ReadTensors(Model& model, TensorSet set, const std::vector<TensorRange>& ra
     for (const TensorRange* range : parts) ReadOne(*range, placed, file_of(*range), {flat, panel});
     if (one_at_a_time) p.Write(slot, room.f32());
   }
-  if (set == TensorSet::kWeights && !one_at_a_time) p.RefreshCompute();
   if (set == TensorSet::kWeights) model.WeightsChanged();
 }
 
@@ -225,7 +226,7 @@ void WriteTensors(Model& model, TensorSet set, const std::vector<TensorRange>& r
   for (const TensorRange& range : ranges) CheckRange(range, p.slots());
   OutputFile file(path);
   file.Write(header.data(), header.size());
-  const bool one_at_a_time = OneSlotAtATime(p, set);
+  const bool one_at_a_time = OneSlotAtATime(set);
   Buffer room;
   int32_t in_room = -1;
   for (const TensorRange& range : ranges) {

@@ -27,18 +27,21 @@ double AdamWStep(Model& model, const AdamWSettings& s) {
   const double clip = s.max_grad_norm > 0 ? std::fmin(1.0, s.max_grad_norm / (norm + 1e-6)) : 1.0;
   const int64_t step = model.step() + 1;
   const Backend& backend = model.backend();
-  float *w = p.master(), *g = p.gradients(), *m = p.moment1(), *v = p.moment2();
+  float *g = p.gradients(), *m = p.moment1(), *v = p.moment2();
   for (size_t i = 0; i < p.slots().size(); ++i) {
     const Slot& slot = p.slots()[i];
     const bool decays = i < s.decays.size() && s.decays[i];
-    backend.ops.adamw(
-        backend.device,
-        {w + slot.offset, g + slot.offset, m + slot.offset, v + slot.offset, slot.elements, s.lr,
-         s.beta1, s.beta2, s.eps, decays ? s.weight_decay : 0.0f, float(clip),
-         float(1 - std::pow(double(s.beta1), double(step))),
-         float(1 - std::pow(double(s.beta2), double(step)))});
+    AdamWArgs args{nullptr, g + slot.offset, m + slot.offset, v + slot.offset, slot.elements, s.lr,
+                   s.beta1, s.beta2, s.eps, decays ? s.weight_decay : 0.0f, float(clip),
+                   float(1 - std::pow(double(s.beta1), double(step))),
+                   float(1 - std::pow(double(s.beta2), double(step)))};
+    if (p.is_split(slot)) {
+      backend.ops.adamw_split(backend.device, args, p.Split(slot));
+    } else {
+      args.w = p.Floats(slot);
+      backend.ops.adamw(backend.device, args);
+    }
   }
-  p.RefreshCompute();
   p.ClearGradients();
   model.set_step(step);
   model.WeightsChanged();

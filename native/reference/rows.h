@@ -30,8 +30,7 @@ inline double SumSquares(const float* x, int64_t n) {
 
 // y is not read when b is 0.
 inline void Axpby(float a, const float* x, float b, float* y, int64_t n) {
-  for (int64_t i = 0; i < n; ++i)
-    y[i] = float(double(a) * x[i] + (b == 0 ? 0 : double(b) * y[i]));
+  for (int64_t i = 0; i < n; ++i) y[i] = float(double(a) * x[i] + (b == 0 ? 0 : double(b) * y[i]));
 }
 
 }  // namespace alignlab::reference

@@ -134,8 +134,8 @@ class OwnedWeight {
     else
       weight().bf16()[at] = reference::Bf16OfFloat(float(value));
   }
-  // Rows past `out` up to the whole panel (f32): what is added there must stay zero, since norms and
-  // the optimizer walk over it.
+  // Rows past `out` up to the whole panel (f32): what is added there must stay zero, since norms
+  // and the optimizer walk over it.
   bool PaddingZero() const {
     for (int64_t o = weight_.out; o < RoundUp(weight_.out, panel_); ++o)
       for (int64_t i = 0; i < weight_.in; ++i)
@@ -163,14 +163,13 @@ inline Tolerance For(DType dtype, Tolerance f32) {
 }
 
 template <class Actual, class Expected>
-void ExpectClose(const std::string& what, int64_t n, const Actual& actual,
-                 const Expected& expected, Tolerance tolerance) {
+void ExpectClose(const std::string& what, int64_t n, const Actual& actual, const Expected& expected,
+                 Tolerance tolerance) {
   double worst = -1;
   std::string message;
   for (int64_t i = 0; i < n; ++i) {
     const double a = actual(i), e = expected(i);
-    const double excess =
-        std::abs(a - e) - (tolerance.absolute + tolerance.relative * std::abs(e));
+    const double excess = std::abs(a - e) - (tolerance.absolute + tolerance.relative * std::abs(e));
     if (excess <= 0 || a == e || (std::isnan(a) && std::isnan(e))) continue;
     const double size = std::isnan(excess) ? INFINITY : excess;
     if (size <= worst) continue;

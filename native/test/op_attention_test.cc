@@ -88,7 +88,7 @@ struct AttentionCase {
             Pages()};
   }
   QkvBackwardArgs QkvBackward(int32_t rotary_dim, bool norm) {
-    return {Qkv(rotary_dim, norm), d_q.tensor(), d_k.tensor(), d_v.tensor(),
+    return {Qkv(rotary_dim, norm), d_q.tensor(),    d_k.tensor(),   d_v.tensor(),
             d_qkv.tensor(),        d_q_norm.data(), d_k_norm.data()};
   }
   AttentionArgs Forward() {
@@ -149,7 +149,7 @@ struct AttentionCase {
   }
 };
 
-void TestQkv(const Backend& backend) {
+void TestQkv() {
   const Forest forest(kTrees[3]);
   for (const Heads& heads : kHeads)
     for (DType dtype : kComputeTypes)
@@ -157,41 +157,47 @@ void TestQkv(const Backend& backend) {
         for (int32_t rotary_dim : {0, heads.head_dim / 4 * 2, heads.head_dim}) {
           const Context context("qkv " + Label(heads, 3) + " " + Name(dtype) + " rotary " +
                                 std::to_string(rotary_dim) + (norm ? " norm" : ""));
-          AttentionCase actual(forest, heads, dtype, 51), expected(forest, heads, dtype, 51);
-          backend.ops.qkv(backend.device, actual.Qkv(rotary_dim, norm));
+          AttentionCase expected(forest, heads, dtype, 51);
           reference::Qkv(expected.Qkv(rotary_dim, norm));
-          // A handful of f32 roundings of values of size up to 5.
-          ExpectClose("q", actual.q, expected.q, {2e-6, 2e-6});
-          ExpectClose("pages", actual.memory, expected.memory, {2e-6, 2e-6});
-          backend.ops.qkv_backward(backend.device, actual.QkvBackward(rotary_dim, norm));
           reference::QkvBackward(expected.QkvBackward(rotary_dim, norm));
-          ExpectClose("d_qkv", actual.d_qkv, expected.d_qkv, For(dtype, {5e-6, 2e-6}));
-          // 233 tokens times up to 9 heads: sums near 50 of terms near 1.
-          ExpectClose("d_q_norm", actual.d_q_norm, expected.d_q_norm, {1e-4, 2e-6});
-          ExpectClose("d_k_norm", actual.d_k_norm, expected.d_k_norm, {1e-4, 2e-6});
+          OnEveryInstructionSet([&](const Backend& backend) {
+            AttentionCase actual(forest, heads, dtype, 51);
+            backend.ops.qkv(backend.device, actual.Qkv(rotary_dim, norm));
+            backend.ops.qkv_backward(backend.device, actual.QkvBackward(rotary_dim, norm));
+            // A handful of f32 roundings of values of size up to 5.
+            ExpectClose("q", actual.q, expected.q, {2e-6, 2e-6});
+            ExpectClose("pages", actual.memory, expected.memory, {2e-6, 2e-6});
+            ExpectClose("d_qkv", actual.d_qkv, expected.d_qkv, For(dtype, {5e-6, 2e-6}));
+            // 233 tokens times up to 9 heads: sums near 50 of terms near 1.
+            ExpectClose("d_q_norm", actual.d_q_norm, expected.d_q_norm, {1e-4, 2e-6});
+            ExpectClose("d_k_norm", actual.d_k_norm, expected.d_k_norm, {1e-4, 2e-6});
+          });
         }
 }
 
-void TestAttention(const Backend& backend) {
+void TestAttention() {
   for (size_t tree = 0; tree < std::size(kTrees); ++tree)
     for (const Heads& heads : kHeads)
       for (DType dtype : kComputeTypes) {
         const Context context("attention " + Label(heads, tree) + " " + Name(dtype));
         const Forest forest(kTrees[tree]);
-        AttentionCase actual(forest, heads, dtype, 52), expected(forest, heads, dtype, 52);
-        backend.ops.attention(backend.device, actual.Forward());
+        AttentionCase expected(forest, heads, dtype, 52);
         reference::Attention(expected.Forward());
-        // Scores of size up to 5 from 80 f32 additions, then averages of values of size 3.
-        ExpectClose("out", actual.out, expected.out, For(dtype, {5e-6, 2e-6}));
-        ExpectClose("lse", actual.lse, expected.lse, {3e-6, 1e-6});
-        backend.ops.attention_backward(backend.device, actual.Backward());
         reference::AttentionBackward(expected.Backward());
         // The backward reads `out` for sum_j p_j dp_j: in bf16 it carries its 2^-9 rounding, times
         // |d_out| |out| sqrt(head_dim) of size up to 10.
         const Tolerance sums = dtype == DType::kF32 ? Tolerance{2e-5, 5e-6} : Tolerance{6e-2, 1e-2};
-        ExpectClose("d_q", actual.d_q, expected.d_q, sums);
-        ExpectClose("d_k", actual.d_k, expected.d_k, sums);
-        ExpectClose("d_v", actual.d_v, expected.d_v, sums);
+        OnEveryInstructionSet([&](const Backend& backend) {
+          AttentionCase actual(forest, heads, dtype, 52);
+          backend.ops.attention(backend.device, actual.Forward());
+          backend.ops.attention_backward(backend.device, actual.Backward());
+          // Scores of size up to 5 from 80 f32 additions, then averages of values of size 3.
+          ExpectClose("out", actual.out, expected.out, For(dtype, {5e-6, 2e-6}));
+          ExpectClose("lse", actual.lse, expected.lse, {3e-6, 1e-6});
+          ExpectClose("d_q", actual.d_q, expected.d_q, sums);
+          ExpectClose("d_k", actual.d_k, expected.d_k, sums);
+          ExpectClose("d_v", actual.d_v, expected.d_v, sums);
+        });
       }
 }
 
@@ -295,9 +301,9 @@ void TestThreads() {
 }  // namespace
 
 int main() {
+  TestQkv();
+  TestAttention();
   OnEveryInstructionSet([](const Backend& backend) {
-    TestQkv(backend);
-    TestAttention(backend);
     TestPieces(backend);
     TestCuts(backend);
     TestQkvAlone(backend);

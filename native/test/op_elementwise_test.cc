@@ -60,9 +60,9 @@ void TestActivationAlone(const Backend& backend) {
       backend.ops.activation_backward(backend.device, batch.Backward());
       for (int64_t r = 39; r >= 0; --r) {
         backend.ops.activation(backend.device, {kind, alone.x.Slice(r, 1), alone.out.Slice(r, 1)});
-        backend.ops.activation_backward(backend.device, {kind, alone.x.Slice(r, 1),
-                                                         alone.d_out.Slice(r, 1),
-                                                         alone.d_x.Slice(r, 1)});
+        backend.ops.activation_backward(
+            backend.device,
+            {kind, alone.x.Slice(r, 1), alone.d_out.Slice(r, 1), alone.d_x.Slice(r, 1)});
       }
       EXPECT(alone.out == batch.out);
       EXPECT(alone.d_x == batch.d_x);
@@ -115,7 +115,7 @@ void TestAdamW(const Backend& backend) {
     for (float& x : v) x *= x;
     if (n > 3) v[3] = m[3] = g[3] = 0;  // a parameter without gradient only decays
     auto w2 = w, m2 = m, v2 = v;
-    AdamWArgs args{w.data(), g.data(), m.data(), v.data(), n,     1e-2f,  0.9f,
+    AdamWArgs args{w.data(), g.data(), m.data(), v.data(), n,      1e-2f,  0.9f,
                    0.95f,    1e-8f,    0.1f,     0.5f,     0.271f, 0.1426f};
     backend.ops.adamw(backend.device, args);
     args.w = w2.data();
@@ -160,9 +160,8 @@ void TestThreads() {
   ExpectSameOnThreads("adamw", [&](const Backend& backend) {
     auto w = values, m = values, v = values;
     for (float& x : v) x *= x;
-    backend.ops.adamw(backend.device,
-                      {w.data(), values.data(), m.data(), v.data(), 100003, 1e-3f, 0.9f, 0.999f,
-                       1e-8f, 0.01f, 1, 0.1f, 0.001f});
+    backend.ops.adamw(backend.device, {w.data(), values.data(), m.data(), v.data(), 100003, 1e-3f,
+                                       0.9f, 0.999f, 1e-8f, 0.01f, 1, 0.1f, 0.001f});
     return std::tuple(w, m, v);
   });
 }

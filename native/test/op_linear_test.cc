@@ -1,6 +1,5 @@
-// Linear, its two gradients, PackWeight and UnpackWeight against native/reference.
+// Linear and its two gradients against native/reference.
 #include "reference/linear.h"
-#include "reference/weights.h"
 #include "test/harness.h"
 
 using namespace alignlab;
@@ -12,7 +11,7 @@ struct Shape {
   int64_t tokens, in, out;
 };
 // One of everything, tails of rows, depth and panels, more than one block in each direction.
-constexpr Shape kShapes[] = {{0, 16, 16}, {1, 1, 1},    {1, 64, 48},   {2, 7, 17},
+constexpr Shape kShapes[] = {{0, 16, 16}, {1, 1, 1},     {1, 64, 48},   {2, 7, 17},
                              {5, 33, 15}, {17, 16, 100}, {70, 576, 33}, {130, 100, 300}};
 
 std::string Label(DType dtype, const Shape& s) {
@@ -115,23 +114,6 @@ void TestRowsAlone(const Backend& backend) {
       }
 }
 
-void TestPack(const Backend& backend) {
-  for (int64_t out : {1, 16, 33, 100})
-    for (int64_t in : {1, 2, 15, 64, 301}) {
-      const Context context("pack " + std::to_string(out) + "x" + std::to_string(in));
-      Random random(24);
-      const OwnedWeight master(DType::kF32, out, in, random);
-      OwnedWeight packed(DType::kBF16, out, in), expected_packed = packed;
-      backend.ops.pack_weight(backend.device, master.weight(), packed.weight());
-      reference::PackWeight(master.weight(), expected_packed.weight());
-      EXPECT(packed == expected_packed);
-      OwnedWeight unpacked(DType::kF32, out, in), expected_unpacked = unpacked;
-      backend.ops.unpack_weight(backend.device, packed.weight(), unpacked.weight());
-      reference::UnpackWeight(packed.weight(), expected_unpacked.weight());
-      EXPECT(unpacked == expected_unpacked);
-    }
-}
-
 void TestThreads() {
   for (DType dtype : kComputeTypes)
     for (const Shape& shape : {Shape{150, 200, 340}, Shape{1, 300, 700}})
@@ -151,7 +133,6 @@ int main() {
     TestLinear(backend);
     TestGradients(backend);
     TestRowsAlone(backend);
-    TestPack(backend);
   });
   TestThreads();
   return Report();

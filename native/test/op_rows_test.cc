@@ -91,18 +91,12 @@ struct NormCase {
   }
   bool layer() const { return kind == NormKind::kLayer; }
   NormArgs Forward() {
-    return {kind,          x.tensor(),   weight.data(), layer() ? bias.data() : nullptr, 1e-5f,
-            y.tensor(),    stats.data()};
+    return {kind,  x.tensor(), weight.data(), layer() ? bias.data() : nullptr,
+            1e-5f, y.tensor(), stats.data()};
   }
   NormBackwardArgs Backward() {
-    return {kind,
-            d_y.tensor(),
-            x.tensor(),
-            weight.data(),
-            stats.data(),
-            d_x.tensor(),
-            d_weight.data(),
-            layer() ? d_bias.data() : nullptr};
+    return {kind,         d_y.tensor(), x.tensor(),      weight.data(),
+            stats.data(), d_x.tensor(), d_weight.data(), layer() ? d_bias.data() : nullptr};
   }
 };
 
@@ -211,8 +205,8 @@ void TestThreads() {
     const auto ids = Ids(shape.rows, 20, random);
     const Matrix d_out(DType::kF32, shape.rows, shape.cols, 0, random);
     OwnedWeight d_table(DType::kF32, 20, shape.cols);
-    backend.ops.embed_backward(
-        backend.device, {ids.data(), shape.rows, d_out.tensor(), d_table.weight(), true});
+    backend.ops.embed_backward(backend.device,
+                               {ids.data(), shape.rows, d_out.tensor(), d_table.weight(), true});
     const std::vector<int64_t> rows(ids.begin(), ids.end());
     Matrix sum(DType::kF32, 20, shape.cols);
     sum.Fill(0);

@@ -9,9 +9,9 @@
 #include <thread>
 #include <vector>
 
-#include "cpu/kernels/parallel.h"
 #include "cpu/backend.h"
 #include "cpu/isa.h"
+#include "cpu/kernels/parallel.h"
 #include "error.h"
 #include "test/check.h"
 
@@ -89,9 +89,7 @@ void TestScratch() {
     refused = true;
   }
   EXPECT(refused);
-  ParallelFor(&pool, 8, [&](int64_t, Worker& worker) {
-    std::memset(worker.Scratch(256), 1, 256);
-  });
+  ParallelFor(&pool, 8, [&](int64_t, Worker& worker) { std::memset(worker.Scratch(256), 1, 256); });
 }
 
 void TestResize() {

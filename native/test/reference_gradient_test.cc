@@ -87,8 +87,8 @@ void TestNorm() {
     auto weight = random.Normals(cols), bias = random.Normals(cols);
     std::vector<float> stats(2 * rows), d_weight(cols, 0.0f), d_bias(cols, 0.0f);
     const auto loss = [&] {
-      reference::Norm({kind, x.tensor(), weight.data(), bias.data(), 1e-2f, y.tensor(),
-                       stats.data()});
+      reference::Norm(
+          {kind, x.tensor(), weight.data(), bias.data(), 1e-2f, y.tensor(), stats.data()});
       return Dot(y, d_y);
     };
     loss();
@@ -157,13 +157,20 @@ void TestQkv() {
     const std::vector<int32_t> positions = {1, 4};
     const std::vector<int64_t> slots = {1, 20};
     const KvPages kv{memory.data(), 2 * kPage * dim, kv_heads, dim};
-    const QkvArgs args{qkv.tensor(),     heads,
-                       kv_heads,         dim,
-                       rotary,           cos.data(),
-                       sin.data(),       positions.data(),
-                       norm ? q_norm.data() : nullptr, norm ? k_norm.data() : nullptr,
-                       1e-2f,            q.tensor(),
-                       slots.data(),     kv};
+    const QkvArgs args{qkv.tensor(),
+                       heads,
+                       kv_heads,
+                       dim,
+                       rotary,
+                       cos.data(),
+                       sin.data(),
+                       positions.data(),
+                       norm ? q_norm.data() : nullptr,
+                       norm ? k_norm.data() : nullptr,
+                       1e-2f,
+                       q.tensor(),
+                       slots.data(),
+                       kv};
     const auto loss = [&] {
       reference::Qkv(args);
       double sum = Dot(q, d_q);
@@ -197,7 +204,7 @@ void TestAttention() {
   auto memory = random.Normals(3 * stride);
   std::vector<float> lse(size_t(tokens * heads));
   const KvPages kv{memory.data(), stride, 1, dim};
-  const AttentionArgs args{q.tensor(), kv,  heads, 0.4f,         segments,
+  const AttentionArgs args{q.tensor(), kv,   heads, 0.4f,         segments,
                            3,          runs, 3,     out.tensor(), lse.data()};
   const auto loss = [&] {
     reference::Attention(args);

@@ -22,8 +22,9 @@ const allowed = {
   training: [...evaluationSide, ...ground],
   control: [...everything],
   report: ['evaluation', ...ground],
+  demo: ground,
   studies: [...everything, 'control'],
-  cli: [...everything, 'control', 'studies'],
+  cli: [...everything, 'control', 'studies', 'demo'],
 };
 
 const folderOf = (file) => {

@@ -15,7 +15,7 @@ export interface ModelDescription {
   readonly tensors: readonly CheckpointTensor[];
 }
 
-/** Settings of other architectures that change what a model computes, with their neutral value. */
+/** Settings that change what a model computes and that the engine does not know. */
 const refusedWhenSet: Readonly<Record<string, string>> = {
   quantization_config: 'quantised weights are',
   compression_config: 'quantised weights are',

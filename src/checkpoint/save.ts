@@ -70,10 +70,10 @@ const split = (
   { dtype, maxShardBytes = 5e9 }: SaveOptions,
 ): CheckpointTensor[][] => {
   const shards: CheckpointTensor[][] = [];
-  let filled = Infinity;
+  let filled = 0;
   for (const tensor of tensors) {
     const bytes = bytesOf(tensor.shape, dtype);
-    if (filled + bytes > maxShardBytes) {
+    if (shards.length === 0 || filled + bytes > maxShardBytes) {
       shards.push([]);
       filled = 0;
     }

@@ -21,7 +21,7 @@ const isToken = (id: unknown): id is number =>
   Number.isInteger(id) && (id as number) >= 0 && (id as number) < 2 ** 31;
 
 const checkSegment = (segment: Segment, index: number): void => {
-  const { tokens, parent } = segment;
+  const { tokens, parent } = segment ?? {};
   if (!(tokens instanceof Int32Array) && !Array.isArray(tokens)) {
     throw new AlignlabError(
       'BATCH_INVALID',
@@ -38,16 +38,19 @@ const checkSegment = (segment: Segment, index: number): void => {
       );
     }
   }
-  if (parent !== undefined && !Number.isInteger(parent)) {
-    throw new AlignlabError(
-      'BATCH_INVALID',
-      `The parent of segment ${index} must be the index of an earlier segment, got ${String(parent)}.`,
-    );
-  }
+  if (parent === undefined || (Number.isInteger(parent) && parent >= 0 && parent < index)) return;
+  throw new AlignlabError(
+    'BATCH_INVALID',
+    `The parent of segment ${index} is ${String(parent)}. It must be the index of a segment ` +
+      'before it in the list, or absent, for a root.',
+  );
 };
 
-/** The arrays of the native interface. Structure and token range are checked natively. */
+/** The arrays of the native interface. Lengths and the vocabulary are checked natively. */
 export const packForest = (batch: Batch, { scalarAt }: BatchOptions = {}): ForestArrays => {
+  if (!Array.isArray(batch)) {
+    throw new AlignlabError('BATCH_INVALID', 'A batch must be a list of segments.');
+  }
   batch.forEach(checkSegment);
   const offsets = new Int32Array(batch.length + 1);
   batch.forEach((segment, s) => {

@@ -64,7 +64,7 @@ export interface TokenEvent {
 
 export type Prompt = Int32Array | readonly number[];
 
-const whole = (name: string, value: number, least: number): number => {
+export const whole = (name: string, value: number, least: number): number => {
   if (Number.isInteger(value) && value >= least && value < 2 ** 31) return value;
   throw new AlignlabError(
     'OPTION_INVALID',
@@ -95,6 +95,12 @@ const seedsOf = (
 const packPrompts = (prompts: readonly Prompt[]): Pick<NativeGeneration, 'tokens' | 'offsets'> => {
   const offsets = new Int32Array(prompts.length + 1);
   prompts.forEach((prompt, i) => {
+    if (!(prompt instanceof Int32Array) && !Array.isArray(prompt)) {
+      throw new AlignlabError(
+        'BATCH_INVALID',
+        `Prompt ${i} must be an Int32Array or an array of token ids.`,
+      );
+    }
     const bad = prompt.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= 2 ** 31);
     if (bad >= 0) {
       throw new AlignlabError(
@@ -122,7 +128,9 @@ export const generationRequest = (
     ...packPrompts(prompts),
     ...seedsOf(options.seed ?? 0, prompts.length * samples),
     samples: new Int32Array(prompts.length).fill(samples),
-    stopTokens: Int32Array.from(options.stopTokens ?? endTokens),
+    stopTokens: Int32Array.from(options.stopTokens ?? endTokens, (token) =>
+      whole('a stop token', token, 0),
+    ),
     temperature: options.temperature ?? 1,
     topK: whole('topK', options.topK ?? 0, 0),
     topP: options.topP ?? 1,

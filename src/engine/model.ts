@@ -17,12 +17,14 @@ import {
   type TokenEvent,
   generationRequest,
   toGeneration,
+  whole,
 } from './generate.js';
 import {
   type MemoryEstimate,
   type NativeCall,
   type NativeModel,
   type NativeOnTokens,
+  type NativeRange,
   type TensorSet,
   guarded,
   native,
@@ -31,7 +33,7 @@ import {
 import { type AdamWOptions, adamWSettings } from './optimizer.js';
 import { Scores } from './scores.js';
 import { TokenStream } from './token-stream.js';
-import { nativeDtype, rangesOfFile, rangesToWrite } from './tensors.js';
+import { type Located, nativeDtype, rangesOfFile, rangesToWrite } from './tensors.js';
 
 export type Dtype = 'f32' | 'bf16';
 
@@ -79,6 +81,16 @@ const checkDevice = (device: string): void => {
     'DEVICE_UNAVAILABLE',
     `device "${device}" is not available in this build. Use 'auto' or 'cpu'.`,
   );
+};
+
+const checkDtype = (dtype: string): void => {
+  if (dtype === 'f32' || dtype === 'bf16') return;
+  throw new AlignlabError('OPTION_INVALID', `dtype must be 'f32' or 'bf16', got ${dtype}.`);
+};
+
+const checkSeed = (seed: number | bigint): void => {
+  if (typeof seed === 'bigint' || Number.isSafeInteger(seed)) return;
+  throw new AlignlabError('OPTION_INVALID', `seed must be a whole number, got ${String(seed)}.`);
 };
 
 /** The same backbone under a ...ForSequenceClassification head. */
@@ -162,6 +174,7 @@ export class LanguageModel implements AsyncDisposable {
   static async create(config: JsonObject, options: CreateOptions = {}): Promise<LanguageModel> {
     const { device = 'auto', dtype = 'f32', trainable = true, seed = 0, signal } = options;
     checkDevice(device);
+    checkSeed(seed);
     const description = describeModel(config, 'the config');
     const model = LanguageModel.#make(description, dtype, trainable);
     const created = new LanguageModel(model, description, null, { dtype, trainable });
@@ -174,17 +187,17 @@ export class LanguageModel implements AsyncDisposable {
   }
 
   static #make({ shape }: ModelDescription, dtype: Dtype, trainable: boolean): NativeModel {
-    if (dtype !== 'f32' && dtype !== 'bf16') {
-      throw new AlignlabError(
-        'OPTION_INVALID',
-        `dtype must be 'f32' or 'bf16', got ${String(dtype)}.`,
-      );
-    }
+    checkDtype(dtype);
     return guarded(() => new (native().NativeModel)(shape, dtype, trainable));
   }
 
   get family(): string {
     return this.#description.family.modelType;
+  }
+
+  /** Names that the vocabulary head's tensor has in checkpoints of this family. */
+  get headNames(): readonly string[] {
+    return this.#description.family.headNames;
   }
 
   get shape(): ModelDescription['shape'] {
@@ -263,7 +276,8 @@ export class LanguageModel implements AsyncDisposable {
     watch: StopStringWatch,
     emit?: (event: TokenEvent) => void,
   ): Promise<Generation[]> {
-    const { samples = 1, maxBatch = 64, signal } = options;
+    const { samples = 1, signal } = options;
+    const maxBatch = whole('maxBatch', options.maxBatch ?? 64, 1);
     const request = generationRequest(prompts, options, this.endTokens);
     if (prompts.length === 0) return [];
     let failure: unknown;
@@ -330,6 +344,7 @@ export class LanguageModel implements AsyncDisposable {
   /** A copy of the weights as they are now; gradients and optimiser state are not copied. */
   async clone(options: { trainable?: boolean; dtype?: Dtype } = {}): Promise<LanguageModel> {
     const { trainable = this.trainable, dtype = this.dtype } = options;
+    checkDtype(dtype);
     const copy = await this.#run(() => this.#native.clone(trainable, dtype));
     return new LanguageModel(copy, this.#description, this.#source, { dtype, trainable });
   }
@@ -346,11 +361,11 @@ export class LanguageModel implements AsyncDisposable {
     await saveFolder(folder, async (temporary) => {
       await writeTexts(temporary, plan);
       for (const file of plan.files) {
-        const ranges = rangesToWrite(file.tensors, this.#native.slotNames(), dtype);
-        await this.#run(
-          () => this.#native.write('weights', ranges, join(temporary, file.name), file.header),
-          signal,
-        );
+        const path = join(temporary, file.name);
+        await this.#run(() => {
+          const ranges = rangesToWrite(file.tensors, this.#native.slotNames(), dtype);
+          return this.#native.write('weights', ranges, path, file.header);
+        }, signal);
       }
     });
   }
@@ -368,31 +383,47 @@ export class LanguageModel implements AsyncDisposable {
     await this.#writeSet('moment2', join(folder, 'adamw-moment2.safetensors'), metadata);
   }
 
+  /** Both files are checked before either is read. */
   async loadOptimizer(folder: string): Promise<void> {
-    for (const set of ['moment1', 'moment2'] as const) {
-      const path = join(folder, `adamw-${set}.safetensors`);
-      const file = await openSafetensors(path);
-      const step = Number(file.metadata.step);
-      if (!Number.isSafeInteger(step) || step < 0) {
+    const first = await this.#openMoments(join(folder, 'adamw-moment1.safetensors'));
+    const second = await this.#openMoments(join(folder, 'adamw-moment2.safetensors'));
+    if (first.step !== second.step) {
+      throw new AlignlabError(
+        'CHECKPOINT_INVALID',
+        `${folder} holds moments of step ${first.step} and of step ${second.step}: saving them was ` +
+          'interrupted. Take an earlier state.',
+      );
+    }
+    await this.#run(() => this.#native.read('moment1', this.#rangesOfFile(first.tensors)));
+    await this.#run(() => this.#native.read('moment2', this.#rangesOfFile(second.tensors)));
+    guarded(() => (this.#native.step = first.step));
+  }
+
+  async #openMoments(path: string): Promise<{ step: number; tensors: Located[] }> {
+    const file = await openSafetensors(path);
+    const step = Number(file.metadata.step);
+    if (!Number.isSafeInteger(step) || step < 0) {
+      throw new AlignlabError(
+        'CHECKPOINT_INVALID',
+        `${path} does not say after which step it was written. Was it made by saveOptimizer()?`,
+      );
+    }
+    const tensors = this.#description.tensors.map((tensor) => {
+      const found = file.tensors.get(tensor.name);
+      if (!found || found.shape.join() !== tensor.shape.join() || found.dtype !== 'F32') {
         throw new AlignlabError(
           'CHECKPOINT_INVALID',
-          `${path} does not say after which step it was written. Was it made by saveOptimizer()?`,
+          `${path}: tensor ${tensor.name} is missing or of another shape. ` +
+            'Load the optimiser state of this very model.',
         );
       }
-      const located = this.#description.tensors.map((tensor) => {
-        const found = file.tensors.get(tensor.name);
-        if (!found || found.shape.join() !== tensor.shape.join() || found.dtype !== 'F32') {
-          throw new AlignlabError(
-            'CHECKPOINT_INVALID',
-            `${path}: tensor ${tensor.name} is missing or of another shape. ` +
-              'Load the optimiser state of this very model.',
-          );
-        }
-        return { ...tensor, file: path, dtype: 'F32' as const, begin: found.begin };
-      });
-      await this.#run(() => this.#native.read(set, rangesOfFile(located, this.#native.slotNames())));
-      this.#native.step = step;
-    }
+      return { ...tensor, file: path, dtype: 'F32' as const, begin: found.begin };
+    });
+    return { step, tensors };
+  }
+
+  #rangesOfFile(tensors: readonly Located[]): NativeRange[] {
+    return rangesOfFile(tensors, this.#native.slotNames());
   }
 
   async #writeSet(
@@ -408,10 +439,12 @@ export class LanguageModel implements AsyncDisposable {
     }
     const tensors = this.#description.tensors.map((t) => ({ ...t, dtype: 'F32' as const }));
     const { bytes } = encodeHeader(tensors, metadata);
-    const ranges = rangesToWrite(tensors, this.#native.slotNames(), 'F32');
     const temporary = join(dirname(path), `.${process.pid}-${set}.saving`);
     try {
-      await this.#run(() => this.#native.write(set, ranges, temporary, bytes));
+      await this.#run(() => {
+        const ranges = rangesToWrite(tensors, this.#native.slotNames(), 'F32');
+        return this.#native.write(set, ranges, temporary, bytes);
+      });
       await rename(temporary, path);
     } catch (error) {
       await rm(temporary, { force: true });

@@ -9,7 +9,8 @@ const dtypes = { F32: 'f32', BF16: 'bf16', F16: 'f16' } as const;
 export const nativeDtype = <D extends WeightDtype>(dtype: D): (typeof dtypes)[D] & NativeDtype =>
   dtypes[dtype];
 
-interface Located extends CheckpointTensor {
+/** A tensor and where it lies in a file. */
+export interface Located extends CheckpointTensor {
   readonly file: string;
   readonly dtype: WeightDtype;
   readonly begin: number;

@@ -17,10 +17,10 @@ import { Failure, main, output, root } from '../../scripts/lib/run.mjs';
 
 const script = `
 import { LanguageModel } from 'alignlab';
-await using model = await LanguageModel.load(process.argv[2], { device: 'cpu', dtype: 'float32' });
-const tokens = Int32Array.of(1, 2, 3, 4, 5);
-const { logProbs } = await model.score({ segments: [{ tokens, scored: true }] });
+const model = await LanguageModel.load(process.argv[2], { device: 'cpu', dtype: 'f32' });
+const { logProbs } = await model.score([{ tokens: Int32Array.of(1, 2, 3, 4, 5) }]);
 console.log(JSON.stringify([...logProbs]));
+await model.dispose();
 `;
 
 /** A folder that holds the few programs that npm needs: with it as PATH there is no compiler. */

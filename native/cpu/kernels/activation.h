@@ -27,9 +27,9 @@ inline Gate TanhGate(Vec x) {
   return {s, Mul(Mul(s, Sub(Set1(1.0f), s)), inner)};
 }
 
-// Phi(-|x|) = exp(-x^2/2) R(t) / 2 with t = 1 / (1 + z/2), z = |x| / sqrt(2), R(t) ~ exp(z^2) erfc(z):
-// a polynomial in t fitted to the relative error (below 3e-8, and 3e-7 with float rounding) on
-// z <= 9.6, beyond which the exponential is zero.
+// Phi(-|x|) = exp(-x^2/2) R(t) / 2 with t = 1 / (1 + z/2), z = |x| / sqrt(2), R(t) ~ exp(z^2)
+// erfc(z): a polynomial in t fitted to the relative error (below 3e-8, and 3e-7 with float
+// rounding) on z <= 9.6, beyond which the exponential is zero.
 inline Gate NormalGate(Vec x) {
   const Vec magnitude = Max(x, Sub(Zero(), x));
   const Vec t = Div(Set1(1.0f), Fma(magnitude, Set1(0.35355339f), Set1(1.0f)));

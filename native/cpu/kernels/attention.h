@@ -16,50 +16,67 @@
 namespace alignlab {
 namespace {
 
-// Query rows (token, head of the group) against all positions of the path.
+// Query rows (token, head of the group) against all positions of the path. Tokens are successive
+// ones of one run, or one of each of several runs (samples of one prompt) whose ancestors are the
+// same, which are then read once for all.
 struct ScoreBlock {
-  QueryBlock query;
-  int64_t kv_head, group, rows;
+  const QueryRun* runs;
+  int64_t run_count;
+  int64_t kv_head, group, tokens, rows;
   int64_t dim, width;     // head dimension, and rounded up to whole vectors
-  int64_t total, stride;  // positions that the last row sees; floats from a row to the next
-  const int32_t* path;
+  int64_t total, stride;  // positions that the longest row sees; floats from a row to the next
+  const int32_t* path;    // of the runs' ancestors, root first
   int64_t path_length;
-  float* q;        // (dim, rows), times scale log2 e
-  float* scores;   // (rows, stride)
-  float* out;      // (rows, width)
-  float* tail;     // (kPage, 16): the columns of a page's values past the last whole vector
-  float* max;      // (rows)
-  float* sum;      // (rows)
+  float* q;       // (dim, rows), times scale log2 e
+  float* scores;  // (rows, stride)
+  float* out;     // (rows, width)
+  float* tail;    // (kPage, 16): the columns of a page's values past the last whole vector
+  float* max;     // (rows)
+  float* sum;     // (rows)
 };
 
-inline int64_t VisibleTokens(const AttentionArgs& args, const ScoreBlock& b, int64_t depth) {
-  return depth == b.path_length - 1 ? b.query.offset + b.query.count
-                                    : args.segments[b.path[depth]].length;
+// The run and the place in it of a block's token.
+inline const QueryRun& RunOf(const ScoreBlock& b, int64_t token) {
+  return b.runs[b.run_count > 1 ? token : 0];
+}
+inline int64_t PlaceOf(const ScoreBlock& b, int64_t token) { return b.run_count > 1 ? 0 : token; }
+
+// visit(segment, visible tokens, first row, rows): the parts of the score matrix in path order,
+// all rows against each ancestor and then the rows of each run against its own segment.
+template <class F>
+void ForEachPart(const AttentionArgs& args, const ScoreBlock& b, const F& visit) {
+  for (int64_t depth = 0; depth < b.path_length; ++depth) {
+    const AttentionSegment& segment = args.segments[b.path[depth]];
+    visit(segment, segment.length, int64_t(0), b.rows);
+  }
+  for (int64_t i = 0, row = 0; i < b.run_count; ++i) {
+    const QueryRun& run = b.runs[i];
+    visit(args.segments[run.segment], int64_t(run.offset) + run.count, row, run.count * b.group);
+    row += run.count * b.group;
+  }
 }
 
 // A page's last panel may spill up to 15 lanes of unused slots past the segment's end. The next
-// segment, or SoftmaxRows, overwrites them.
+// segment, or SoftmaxRow, overwrites them.
 inline void ScoreRows(const AttentionArgs& args, const ScoreBlock& b) {
-  for (int64_t depth = 0; depth < b.path_length; ++depth) {
-    const AttentionSegment& segment = args.segments[b.path[depth]];
-    const int64_t visible = VisibleTokens(args, b, depth);
+  ForEachPart(args, b, [&](const AttentionSegment& segment, int64_t visible, int64_t row,
+                           int64_t rows) {
     for (int64_t page = 0; page < PageCount(visible); ++page) {
-      const int64_t tokens = PageTokens(visible, page);
-      TileF32({.rows = b.rows,
-               .vecs = (tokens + kLanes - 1) / kLanes,
+      TileF32({.rows = rows,
+               .vecs = (PageTokens(visible, page) + kLanes - 1) / kLanes,
                .steps = b.dim,
-               .a = b.q,
+               .a = b.q + row,
                .a_row = 1,
                .a_step = b.rows,
                .b = PageKeys(args.kv, segment.pages[page], b.kv_head),
                .b_vec = b.dim * kLanes,
                .b_step = kLanes,
-               .c = b.scores + segment.position + page * kPage,
+               .c = b.scores + row * b.stride + segment.position + page * kPage,
                .c_row = b.stride,
                .c_vec = kLanes,
                .accumulate = false});
     }
-  }
+  });
 }
 
 // Turns a row of n scores into 2^(score - max), zeros up to `end`.
@@ -90,9 +107,13 @@ inline void SoftmaxRow(float* s, int64_t n, int64_t end, float* max, float* sum)
 }
 
 inline void SoftmaxRows(const AttentionArgs& args, const ScoreBlock& b) {
-  const int64_t first = args.segments[b.query.segment].position + b.query.offset;
-  for (int64_t r = 0; r < b.rows; ++r)
-    SoftmaxRow(b.scores + r * b.stride, first + r / b.group + 1, b.total, &b.max[r], &b.sum[r]);
+  for (int64_t r = 0; r < b.rows; ++r) {
+    const int64_t token = r / b.group;
+    const QueryRun& run = RunOf(b, token);
+    const int64_t seen =
+        args.segments[run.segment].position + run.offset + PlaceOf(b, token) + 1;
+    SoftmaxRow(b.scores + r * b.stride, seen, b.total, &b.max[r], &b.sum[r]);
+  }
 }
 
 // out (rows, width) = probabilities (rows, positions) values (positions, dim), page by page. The
@@ -100,25 +121,25 @@ inline void SoftmaxRows(const AttentionArgs& args, const ScoreBlock& b) {
 inline void MixValues(const AttentionArgs& args, const ScoreBlock& b) {
   const int64_t vecs = b.dim / kLanes;
   const int rest = int(b.dim % kLanes);
-  bool accumulate = false;
-  for (int64_t depth = 0; depth < b.path_length; ++depth) {
-    const AttentionSegment& segment = args.segments[b.path[depth]];
-    const int64_t visible = VisibleTokens(args, b, depth);
-    for (int64_t page = 0; page < PageCount(visible); ++page, accumulate = true) {
+  std::memset(b.out, 0, size_t(b.rows * b.width) * 4);
+  ForEachPart(args, b, [&](const AttentionSegment& segment, int64_t visible, int64_t row,
+                           int64_t rows) {
+    for (int64_t page = 0; page < PageCount(visible); ++page) {
       const float* values = PageValues(args.kv, segment.pages[page], b.kv_head);
-      TileArgs tile{.rows = b.rows,
+      float* out = b.out + row * b.width;
+      TileArgs tile{.rows = rows,
                     .vecs = vecs,
                     .steps = PageTokens(visible, page),
-                    .a = b.scores + segment.position + page * kPage,
-                    .a_row = b.rows == 1 ? 1 : b.stride,
+                    .a = b.scores + row * b.stride + segment.position + page * kPage,
+                    .a_row = rows == 1 ? 1 : b.stride,
                     .a_step = 1,
                     .b = values,
                     .b_vec = kLanes,
                     .b_step = b.dim,
-                    .c = b.out,
+                    .c = out,
                     .c_row = b.width,
                     .c_vec = kLanes,
-                    .accumulate = accumulate};
+                    .accumulate = true};
       if (vecs) TileF32(tile);
       if (!rest) continue;
       for (int64_t t = 0; t < tile.steps; ++t)
@@ -126,16 +147,17 @@ inline void MixValues(const AttentionArgs& args, const ScoreBlock& b) {
       tile.vecs = 1;
       tile.b = b.tail;
       tile.b_step = kLanes;
-      tile.c = b.out + vecs * kLanes;
+      tile.c = out + vecs * kLanes;
       TileF32(tile);
     }
-  }
+  });
 }
 
 template <class T>
 void WriteRows(const AttentionArgs& args, const ScoreBlock& b) {
   for (int64_t r = 0; r < b.rows; ++r) {
-    const int64_t row = b.query.row + r / b.group, head = b.kv_head * b.group + r % b.group;
+    const int64_t token = r / b.group, head = b.kv_head * b.group + r % b.group;
+    const int64_t row = RunOf(b, token).row + PlaceOf(b, token);
     const Vec inverse = Set1(1.0f / b.sum[r]);
     T* out = static_cast<T*>(args.out.data) + row * args.out.stride + head * b.dim;
     // + 0 turns -0 into 0: the one trace that a no-op could leave.
@@ -150,33 +172,35 @@ void WriteRows(const AttentionArgs& args, const ScoreBlock& b) {
   }
 }
 
-inline void AttendBlock(const AttentionArgs& args, const QueryBlock& query, int64_t kv_head,
-                        Worker& worker) {
-  ScoreBlock b{};
-  b.query = query;
-  b.kv_head = kv_head;
+inline void AttendBlock(const AttentionArgs& args, ScoreBlock b, Worker& worker) {
+  const int32_t parent = args.segments[b.runs->segment].parent;
   b.group = args.heads / args.kv.kv_heads;
-  b.rows = query.count * b.group;
   b.dim = args.kv.head_dim;
   b.width = RoundUp(b.dim, kLanes);
-  b.total = args.segments[query.segment].position + query.offset + query.count;
+  for (int64_t i = 0; i < b.run_count; ++i) {
+    const QueryRun& run = b.runs[i];
+    const int64_t end = args.segments[run.segment].position + run.offset + run.count;
+    if (end > b.total) b.total = end;
+    b.tokens += run.count;
+  }
+  b.rows = b.tokens * b.group;
   b.stride = RoundUp(b.total, kLanes) + kLanes;
-  b.path_length = PathLength(args.segments, query.segment);
+  b.path_length = PathLength(args.segments, parent);
   const int64_t floats = b.rows * (b.stride + 2 * b.width + 2) + kPage * kLanes;
-  auto* memory =
-      static_cast<float*>(worker.Scratch(size_t(floats * 4 + b.path_length * 4)));
-  b.scores = memory;
+  b.scores = static_cast<float*>(worker.Scratch(size_t(floats + b.path_length) * 4));
   b.out = b.scores + b.rows * b.stride;
   b.tail = b.out + b.rows * b.width;
   b.q = b.tail + kPage * kLanes;
   b.max = b.q + b.rows * b.width;
   b.sum = b.max + b.rows;
   auto* path = reinterpret_cast<int32_t*>(b.sum + b.rows);
-  FillPath(args.segments, query.segment, b.path_length, path);
+  FillPath(args.segments, parent, b.path_length, path);
   b.path = path;
 
-  PackHeads(args.q, query.row, query.count, kv_head, b.group, b.dim, args.scale * kLog2E,
-            b.width, b.out);
+  float* packed = b.out;
+  for (int64_t i = 0; i < b.run_count; packed += b.runs[i].count * b.group * b.width, ++i)
+    PackHeads(args.q, b.runs[i].row, b.runs[i].count, b.kv_head, b.group, b.dim,
+              args.scale * kLog2E, b.width, packed);
   Transpose(b.out, b.width, b.rows, b.dim, b.q, b.rows);
   ScoreRows(args, b);
   SoftmaxRows(args, b);
@@ -196,19 +220,57 @@ inline int64_t QueryTokens(int64_t group, int64_t longest) {
   return rows > group ? rows / group : 1;
 }
 
+// How many runs from the first on decode one token each behind the same parent: at most `tokens`.
+inline int64_t Siblings(const AttentionArgs& args, int64_t first, int64_t tokens) {
+  const int32_t parent = args.segments[args.runs[first].segment].parent;
+  int64_t n = 0;
+  while (n < tokens && first + n < args.run_count && args.runs[first + n].count == 1 &&
+         args.segments[args.runs[first + n].segment].parent == parent)
+    ++n;
+  return parent >= 0 && n > 1 ? n : 1;
+}
+
+// Cuts the runs into blocks of `tokens` at most; visit(first run, runs, begin, count), the last
+// two inside a run that is alone, until visit returns false.
+template <class F>
+void ForEachBlock(const AttentionArgs& args, int64_t tokens, const F& visit) {
+  for (int64_t r = 0, n = 0; r < args.run_count; r += n) {
+    n = Siblings(args, r, tokens);
+    const int64_t count = args.runs[r].count;
+    for (int64_t begin = 0; begin < count; begin += tokens)
+      if (!visit(r, n, begin, count - begin < tokens ? count - begin : tokens)) return;
+  }
+}
+
 void Attention(void* device, const AttentionArgs& args) {
-  int64_t longest = 0, blocks = 0;
+  int64_t longest = 0, queries = 0, blocks = 0;
   for (int64_t i = 0; i < args.run_count; ++i) {
     const QueryRun& run = args.runs[i];
     const int64_t end = args.segments[run.segment].position + run.offset + run.count;
     if (end > longest) longest = end;
+    queries += run.count;
   }
+  // No block so large that threads stay idle: where blocks are cut shows in no bit.
   const int64_t kv_heads = args.kv.kv_heads;
-  const int64_t tokens = QueryTokens(args.heads / kv_heads, longest);
-  for (int64_t i = 0; i < args.run_count; ++i)
-    blocks += (args.runs[i].count + tokens - 1) / tokens;
+  const int64_t share = queries * kv_heads / (4 * static_cast<Pool*>(device)->threads()) + 1;
+  int64_t tokens = QueryTokens(args.heads / kv_heads, longest);
+  if (tokens > share) tokens = share;
+  ForEachBlock(args, tokens, [&](int64_t, int64_t, int64_t, int64_t) { return ++blocks > 0; });
   ParallelFor(device, blocks * kv_heads, [&](int64_t task, Worker& worker) {
-    AttendBlock(args, FindBlock(args.runs, tokens, task / kv_heads), task % kv_heads, worker);
+    int64_t skip = task / kv_heads;
+    ForEachBlock(args, tokens, [&](int64_t first, int64_t runs, int64_t begin, int64_t count) {
+      if (skip-- > 0) return true;
+      QueryRun run = args.runs[first];
+      run.offset += int32_t(begin);
+      run.row += begin;
+      run.count = int32_t(count);
+      ScoreBlock block{};
+      block.runs = runs > 1 ? args.runs + first : &run;
+      block.run_count = runs;
+      block.kv_head = task % kv_heads;
+      AttendBlock(args, block, worker);
+      return false;
+    });
   });
 }
 

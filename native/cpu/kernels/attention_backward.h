@@ -79,7 +79,7 @@ inline void LoadTree(const TreeWork& w) {
 }
 
 template <class T>
-void LoadRows(const TreeWork& w, const QueryBlock& b) {
+void LoadRows(const TreeWork& w, const QueryRun& b) {
   const AttentionArgs& f = w.args->forward;
   PackHeads(f.q, b.row, b.count, w.kv_head, w.group, w.dim, f.scale * kLog2E, w.width,
             w.q);
@@ -168,7 +168,7 @@ inline void StoreHead(const Tensor& out, int64_t row, int64_t head, int64_t dim,
   if (k < dim) StorePartial(to + k, Mul(Load(from + k), factor), int(dim - k));
 }
 
-inline void BlockGradient(const TreeWork& w, const QueryBlock& b, int64_t path_length) {
+inline void BlockGradient(const TreeWork& w, const QueryRun& b, int64_t path_length) {
   const AttentionArgs& f = w.args->forward;
   if (f.out.dtype == DType::kF32)
     LoadRows<float>(w, b);
@@ -235,8 +235,8 @@ inline void TreeGradient(TreeWork w, int64_t slots, Worker& worker) {
     FillPath(f.segments, s, path_length, w.path);
     for (int64_t offset = 0; offset < segment.length; offset += w.block) {
       const int64_t left = segment.length - offset;
-      BlockGradient(w, {s, offset, left < w.block ? left : w.block, segment.row + offset},
-                    path_length);
+      const int64_t tokens = left < w.block ? left : w.block;
+      BlockGradient(w, {s, int32_t(offset), int32_t(tokens), segment.row + offset}, path_length);
     }
   }
   for (int64_t m = 0; m < w.member_count; ++m) {
@@ -252,7 +252,7 @@ inline void TreeGradient(TreeWork w, int64_t slots, Worker& worker) {
 
 // Rows of a block are what the sums for dK and dV run over in one sweep.
 inline int64_t GradientTokens(int64_t group) {
-  constexpr int64_t kRows = 32;
+  constexpr int64_t kRows = 48;
   const int64_t tokens = kRows / group;
   return tokens >= kLanes ? tokens / kLanes * kLanes : tokens > 0 ? tokens : 1;
 }

@@ -1,5 +1,5 @@
-// What the two attention kernels share: the way from a segment to its root, blocks of query rows,
-// and where a page keeps the keys and values of one head.
+// What the two attention kernels share: the way from a segment to its root, where a page keeps the
+// keys and values of one head, and rows of heads.
 #pragma once
 
 #include <cstdlib>
@@ -50,25 +50,6 @@ inline int64_t PageCount(int64_t tokens) { return (tokens + kPage - 1) / kPage; 
 inline int64_t PageTokens(int64_t tokens, int64_t page) {
   const int64_t left = tokens - page * kPage;
   return left < kPage ? left : kPage;
-}
-
-// Successive query tokens of one segment; `row` is that of the first in q and out.
-struct QueryBlock {
-  int32_t segment;
-  int64_t offset, count, row;
-};
-
-// The index-th block when every run is cut into blocks of `tokens`.
-inline QueryBlock FindBlock(const QueryRun* runs, int64_t tokens, int64_t index) {
-  for (;; ++runs) {
-    const int64_t blocks = (runs->count + tokens - 1) / tokens;
-    if (index < blocks) {
-      const int64_t begin = index * tokens, left = runs->count - begin;
-      return {runs->segment, runs->offset + begin, left < tokens ? left : tokens,
-              runs->row + begin};
-    }
-    index -= blocks;
-  }
 }
 
 // Scores carry log2 e, so that probabilities are powers of two.

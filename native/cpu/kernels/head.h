@@ -7,9 +7,9 @@
 #include <new>
 
 #include "backend/backend.h"
+#include "cpu/kernels/linear.h"
 #include "cpu/kernels/parallel.h"
 #include "cpu/kernels/simd.h"
-#include "cpu/kernels/tile.h"
 
 namespace alignlab {
 namespace {
@@ -17,8 +17,8 @@ namespace {
 // The slab decides how sums over the vocabulary are grouped, hence bits: a constant.
 constexpr int64_t kHeadSlab = 512;
 // The most rows of a tile: with kHeadSlab columns of logits and their share of the hidden states
-// they stay in the second-level cache. A whole number of the micro-kernel's rows.
-constexpr int64_t kHeadRows = 112, kHeadRowStep = 14;
+// they stay in the second-level cache.
+constexpr int64_t kHeadRows = 112;
 // Rows whose per-slab sums are held at once.
 constexpr int64_t kHeadChunk = 4096;
 
@@ -36,58 +36,84 @@ class HeadMemory {
   void* data_;
 };
 
-inline int64_t HeadMin(int64_t a, int64_t b) { return a < b ? a : b; }
-
-// Even blocks of at most kHeadRows rows.
-inline int64_t HeadBlockRows(int64_t rows) {
-  const int64_t blocks = (rows + kHeadRows - 1) / kHeadRows;
-  return RoundUp((rows + blocks - 1) / blocks, kHeadRowStep);
+// Columns [col, col + cols) of the weight as a weight; col is a multiple of the panel.
+inline Weight WeightSlab(const Weight& w, int64_t col, int64_t cols) {
+  if (w.dtype == DType::kF32) return {w.f32() + col * w.in, w.dtype, cols, w.in};
+  return {w.bf16() + col * RoundUp(w.in, 2), w.dtype, cols, w.in};
 }
 
-// Floats that HeadLogits wants besides the tile.
-inline int64_t HeadPackFloats(const Tensor& hidden, int64_t rows) {
-  const bool odd = hidden.dtype == DType::kBF16 && ((hidden.cols | hidden.stride) & 1);
-  return odd ? rows * ((hidden.cols + 1) / 2) : 0;
+inline Tensor RowRange(const Tensor& t, int64_t first, int64_t rows) {
+  const int64_t bytes = first * t.stride * int64_t(SizeOf(t.dtype));
+  return {static_cast<char*>(t.data) + bytes, t.dtype, rows, t.cols, t.stride};
 }
 
-// z (rows, cols) = hidden[first_row ..] W[first_col ..]^T, all of D in ascending order. Columns
-// come in whole panels: up to 15 beyond `cols` are written. first_col is a multiple of 16.
-inline void HeadLogits(const Tensor& hidden, int64_t first_row, int64_t rows, const Weight& weight,
-                       int64_t first_col, int64_t cols, float* z, int64_t z_row, float* pack) {
-  const bool narrow = weight.dtype == DType::kBF16;
-  const int64_t steps = narrow ? (weight.in + 1) / 2 : weight.in;
-  TileArgs t{};
-  t.rows = rows;
-  t.vecs = (cols + kLanes - 1) / kLanes;
-  t.steps = steps;
-  t.a_step = 1;
-  t.b_vec = steps * kLanes;
-  t.b_step = kLanes;
-  t.c = z;
-  t.c_row = z_row;
-  t.c_vec = kLanes;
-  if (!narrow) {
-    t.a = hidden.f32() + first_row * hidden.stride;
-    t.a_row = hidden.stride;
-    t.b = weight.f32() + first_col * steps;
-    TileF32(t);
-    return;
+// Rows by slabs, cut into tasks: a task takes some successive slabs for one block of rows, which
+// it packs once. Neighbouring tasks share their slabs, so that a weight is read from memory once.
+struct HeadTiling {
+  Split rows, slabs;
+  HeadTiling(void* device, int64_t row_count, int64_t columns)
+      : rows(row_count, kHeadRows, 1), slabs(CeilDiv(columns, kHeadSlab), 1, 1) {
+    const int64_t wanted = 8 * static_cast<Pool*>(device)->threads();
+    slabs = Split(slabs.total, Least(8, Most(1, rows.count * slabs.total / wanted)), 1);
   }
-  t.a = hidden.bf16() + first_row * hidden.stride;
-  t.a_row = hidden.stride / 2;
-  if ((hidden.cols | hidden.stride) & 1) {  // rows of whole pairs
-    uint16_t* packed = reinterpret_cast<uint16_t*>(pack);
-    for (int64_t r = 0; r < rows; ++r) {
-      uint16_t* row = packed + r * 2 * steps;
-      row[2 * steps - 1] = 0;
-      std::memcpy(row, hidden.bf16() + (first_row + r) * hidden.stride, size_t(hidden.cols) * 2);
+  int64_t tasks() const { return rows.count * slabs.count; }
+};
+
+// z = hidden W^T for one block of rows, slab by slab, with the tiles of Linear.
+class HeadLogits {
+ public:
+  // `memory` holds PackFloats floats.
+  HeadLogits(void* device, const Tensor& hidden, const Weight& weight, float* memory)
+      : device_(device), hidden_(hidden), weight_(weight), memory_(memory) {}
+
+  // z (rows, cols), `z_row` floats from row to row; col is a multiple of kHeadSlab.
+  void Slab(int64_t col, int64_t cols, float* z, int64_t z_row) {
+    const LinearArgs args{hidden_, WeightSlab(weight_, col, cols), nullptr,
+                          {z, DType::kF32, hidden_.rows, cols, z_row}, false};
+    if (weight_.dtype == DType::kF32)
+      Run(LinearTask<float>(device_, args), cols);
+    else
+      Run(LinearTask<uint16_t>(device_, args), cols);
+  }
+
+  static int64_t PackFloats(const Weight& weight, int64_t rows) {
+    return weight.dtype == DType::kF32 ? PackOf<float>(weight.in, rows)
+                                       : PackOf<uint16_t>(weight.in, rows);
+  }
+
+ private:
+  template <class T>
+  static int64_t ASize(int64_t in, int64_t rows) {
+    const int64_t steps = RoundUp(CeilDiv(in, KernelOf<T>::kPerStep), kLanes);
+    return RoundUp(rows * Least(steps, LinearTask<T>::kSteps) * KernelOf<T>::Type::kUnits +
+                       kPackSlack,
+                   kLanes);
+  }
+  // Behind the packed rows: sums that wait, of a whole slab when k comes in several blocks.
+  template <class T>
+  static int64_t PackOf(int64_t in, int64_t rows) {
+    return ASize<T>(in, rows) + rows * kHeadSlab;
+  }
+
+  template <class T>
+  void Run(const LinearTask<T>& task, int64_t cols) {
+    const typename LinearTask<T>::Block block{
+        RowTiles(hidden_.rows), 0, 0, CeilDiv(cols, kPanel), memory_,
+        memory_ + ASize<T>(weight_.in, hidden_.rows)};
+    for (int64_t kb = 0; kb < task.k.count; ++kb) {
+      if (task.k.count > 1 || !packed_) task.PackBlock(block, kb);
+      task.RunBlock(block, kb);
     }
-    t.a = packed;
-    t.a_row = steps;
+    packed_ = true;
+    if (cols % kPanel) task.StoreLast(block);
   }
-  t.b = weight.bf16() + first_col * steps * 2;
-  TileBf16(t);
-}
+
+  void* device_;
+  Tensor hidden_;
+  Weight weight_;
+  float* memory_;
+  bool packed_ = false;
+};
 
 // Of z[0 .. n): the maximum m, s = sum e^(z-m), t = sum (z-m) e^(z-m). NaN in z makes s NaN.
 template <bool kEntropy>
@@ -141,7 +167,7 @@ inline void MergeSlabs(const HeadArgs& args, const HeadPartials& p, int64_t slab
     Store(max, m);
     Store(sum, s);
     Store(weighted, t);
-    for (int64_t i = 0; i < HeadMin(kLanes, rows - r); ++i) {
+    for (int64_t i = 0; i < Least(kLanes, rows - r); ++i) {
       const int64_t row = first + r + i;
       const float log_sum = __builtin_logf(sum[i]);
       args.lse[row] = max[i] + log_sum;
@@ -151,53 +177,52 @@ inline void MergeSlabs(const HeadArgs& args, const HeadPartials& p, int64_t slab
   }
 }
 
+// Rows `first` .. of the call, which are rows `at` .. of the chunk.
 inline void HeadTile(const HeadArgs& args, const HeadPartials& p, int64_t slab, int64_t first,
-                     int64_t rows, float* tile, float* pack) {
+                     int64_t at, int64_t rows, HeadLogits& logits, float* tile) {
   const int64_t col = slab * kHeadSlab;
-  const int64_t cols = HeadMin(kHeadSlab, args.weight.out - col);
-  // Logits that are asked for are computed in place, except where whole panels overlap the end.
-  const bool in_place = args.logits.data && cols % kLanes == 0;
-  float* out = args.logits.data ? args.logits.f32() + first * args.logits.stride + col : nullptr;
-  float* z = in_place ? out : tile;
-  const int64_t z_row = in_place ? args.logits.stride : kHeadSlab;
-  HeadLogits(args.hidden, first, rows, args.weight, col, cols, z, z_row, pack);
+  const int64_t cols = Least(kHeadSlab, args.weight.out - col);
+  // Logits that are asked for are computed where they belong.
+  const bool wanted = args.logits.data != nullptr;
+  float* z = wanted ? args.logits.f32() + first * args.logits.stride + col : tile;
+  const int64_t z_row = wanted ? args.logits.stride : kHeadSlab;
+  logits.Slab(col, cols, z, z_row);
   for (int64_t r = 0; r < rows; ++r) {
     const float* row = z + r * z_row;
-    const int64_t at = slab * p.rows + (first % kHeadChunk) + r;
+    const int64_t to = slab * p.rows + at + r;
     if (args.entropy)
-      SlabSums<true>(row, cols, p.m + at, p.s + at, p.t + at);
+      SlabSums<true>(row, cols, p.m + to, p.s + to, p.t + to);
     else
-      SlabSums<false>(row, cols, p.m + at, p.s + at, nullptr);
-    if (args.targets && args.logprob) {
-      const int64_t target = args.targets[first + r] - col;
-      if (target >= 0 && target < cols) args.logprob[first + r] = row[target];
-    }
-    if (out && !in_place) std::memcpy(out + r * args.logits.stride, row, size_t(cols) * 4);
+      SlabSums<false>(row, cols, p.m + to, p.s + to, nullptr);
+    if (!args.targets || !args.logprob) continue;
+    const int64_t target = args.targets[first + r] - col;
+    if (target >= 0 && target < cols) args.logprob[first + r] = row[target];
   }
 }
 
 void Head(void* device, const HeadArgs& args) {
   const int64_t all = args.hidden.rows;
   if (all == 0) return;
-  const int64_t slabs = (args.weight.out + kHeadSlab - 1) / kHeadSlab;
-  const int64_t held = RoundUp(HeadMin(all, kHeadChunk), kLanes);
+  const int64_t slabs = CeilDiv(args.weight.out, kHeadSlab);
+  const int64_t held = RoundUp(Least(all, kHeadChunk), kLanes);
   const HeadMemory memory(size_t(3 * slabs * held) * sizeof(float));
   const HeadPartials p{memory.f32(), memory.f32() + slabs * held, memory.f32() + 2 * slabs * held,
                        held};
   std::memset(memory.f32(), 0, size_t(3 * slabs * held) * sizeof(float));
   for (int64_t chunk = 0; chunk < all; chunk += kHeadChunk) {
-    const int64_t rows = HeadMin(kHeadChunk, all - chunk);
-    const int64_t block = HeadBlockRows(rows);
-    const int64_t blocks = (rows + block - 1) / block;
-    const int64_t tile = block * kHeadSlab;
-    const size_t scratch = size_t(tile + HeadPackFloats(args.hidden, block)) * sizeof(float);
-    // Neighbouring tasks share a slab of the weight: it is read from memory once.
-    ParallelFor(device, blocks * slabs, [&](int64_t task, Worker& worker) {
-      float* z = static_cast<float*>(worker.Scratch(scratch));
-      const int64_t first = task % blocks * block;
-      HeadTile(args, p, task / blocks, chunk + first, HeadMin(block, rows - first), z, z + tile);
+    const int64_t chunk_rows = Least(kHeadChunk, all - chunk);
+    const HeadTiling tiling(device, chunk_rows, args.weight.out);
+    const int64_t tile = args.logits.data ? 0 : tiling.rows.piece * kHeadSlab;
+    const int64_t pack = HeadLogits::PackFloats(args.weight, tiling.rows.piece);
+    ParallelFor(device, tiling.tasks(), [&](int64_t task, Worker& worker) {
+      float* z = static_cast<float*>(worker.Scratch(size_t(tile + pack) * sizeof(float)));
+      const int64_t block = task % tiling.rows.count, group = task / tiling.rows.count;
+      const int64_t at = tiling.rows.First(block), rows = tiling.rows.Size(block);
+      HeadLogits logits(device, RowRange(args.hidden, chunk + at, rows), args.weight, z + tile);
+      for (int64_t i = 0; i < tiling.slabs.Size(group); ++i)
+        HeadTile(args, p, tiling.slabs.First(group) + i, chunk + at, at, rows, logits, z);
     });
-    MergeSlabs(args, p, slabs, chunk, rows);
+    MergeSlabs(args, p, slabs, chunk, chunk_rows);
   }
 }
 

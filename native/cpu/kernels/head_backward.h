@@ -32,7 +32,7 @@ inline void HeadDz(const HeadBackwardArgs& args, const float* z, int64_t row, in
     at_target = lanes[0];
   }
   for (int64_t j = 0; j < cols; j += kLanes) {
-    const int lanes = int(HeadMin(kLanes, cols - j));
+    const int lanes = int(Least(kLanes, cols - j));
     const Vec log_p = Sub(LoadPartial(z + j, lanes), lse);
     const Vec value = Mul(Exp(log_p), Fma(minus_b, log_p, constant));
     if (lanes == kLanes)
@@ -45,39 +45,31 @@ inline void HeadDz(const HeadBackwardArgs& args, const float* z, int64_t row, in
   StorePartialAs(dz + target, Load(lanes), 1);
 }
 
-// Columns [col, col + cols) of the weight as a weight; col is a multiple of 16.
-inline Weight WeightSlab(const Weight& w, int64_t col, int64_t cols) {
-  if (w.dtype == DType::kF32) return {w.f32() + col * w.in, w.dtype, cols, w.in};
-  return {w.bf16() + col * RoundUp(w.in, 2), w.dtype, cols, w.in};
-}
-
-inline Tensor RowRange(const Tensor& t, int64_t first, int64_t rows) {
-  const int64_t bytes = first * t.stride * int64_t(SizeOf(t.dtype));
-  return {static_cast<char*>(t.data) + bytes, t.dtype, rows, t.cols, t.stride};
-}
-
-// dz of rows [first, first + rows) and columns [col, col + cols).
-inline void HeadDzSlab(void* device, const HeadBackwardArgs& args, int64_t first, int64_t rows,
-                       int64_t col, int64_t cols, const Tensor& dz) {
+// dz of rows [first, first + dz.rows) and columns [col, col + dz.cols).
+inline void HeadDzSlab(void* device, const HeadBackwardArgs& args, int64_t first, int64_t col,
+                       const Tensor& dz) {
   const HeadArgs& forward = args.forward;
-  const int64_t block = HeadBlockRows(rows);
-  const int64_t blocks = (rows + block - 1) / block;
-  const int64_t slabs = (cols + kHeadSlab - 1) / kHeadSlab;
-  const int64_t tile = block * kHeadSlab;
-  const size_t scratch = size_t(tile + HeadPackFloats(forward.hidden, block)) * sizeof(float);
-  ParallelFor(device, blocks * slabs, [&](int64_t task, Worker& worker) {
-    float* z = static_cast<float*>(worker.Scratch(scratch));
-    const int64_t top = task % blocks * block, count = HeadMin(block, rows - top);
-    const int64_t left = task / blocks * kHeadSlab, width = HeadMin(kHeadSlab, cols - left);
-    HeadLogits(forward.hidden, first + top, count, forward.weight, col + left, width, z, kHeadSlab,
-               z + tile);
-    for (int64_t r = 0; r < count; ++r) {
-      const float* row = z + r * kHeadSlab;
-      const int64_t at = (top + r) * dz.stride + left;
-      if (dz.dtype == DType::kF32)
-        HeadDz(args, row, first + top + r, col + left, width, dz.f32() + at);
-      else
-        HeadDz(args, row, first + top + r, col + left, width, dz.bf16() + at);
+  const HeadTiling tiling(device, dz.rows, dz.cols);
+  const int64_t tile = tiling.rows.piece * kHeadSlab;
+  const int64_t pack = HeadLogits::PackFloats(forward.weight, tiling.rows.piece);
+  ParallelFor(device, tiling.tasks(), [&](int64_t task, Worker& worker) {
+    float* z = static_cast<float*>(worker.Scratch(size_t(tile + pack) * sizeof(float)));
+    const int64_t block = task % tiling.rows.count, group = task / tiling.rows.count;
+    const int64_t at = tiling.rows.First(block), rows = tiling.rows.Size(block);
+    HeadLogits logits(device, RowRange(forward.hidden, first + at, rows), forward.weight,
+                      z + tile);
+    for (int64_t i = 0; i < tiling.slabs.Size(group); ++i) {
+      const int64_t left = (tiling.slabs.First(group) + i) * kHeadSlab;
+      const int64_t width = Least(kHeadSlab, dz.cols - left);
+      logits.Slab(col + left, width, z, kHeadSlab);
+      for (int64_t r = 0; r < rows; ++r) {
+        const float* row = z + r * kHeadSlab;
+        const int64_t to = (at + r) * dz.stride + left;
+        if (dz.dtype == DType::kF32)
+          HeadDz(args, row, first + at + r, col + left, width, dz.f32() + to);
+        else
+          HeadDz(args, row, first + at + r, col + left, width, dz.bf16() + to);
+      }
     }
   });
 }
@@ -87,16 +79,16 @@ void HeadBackward(void* device, const HeadBackwardArgs& args) {
   const int64_t all = forward.hidden.rows, vocab = forward.weight.out;
   if (all == 0) return;
   const DType dtype = forward.weight.dtype;
-  const int64_t stride = HeadMin(RoundUp(vocab, kLanes), kBackwardSlab);
-  const HeadMemory memory(size_t(HeadMin(all, kBackwardRows) * stride) * SizeOf(dtype));
+  const int64_t stride = Least(RoundUp(vocab, kLanes), kBackwardSlab);
+  const HeadMemory memory(size_t(Least(all, kBackwardRows) * stride) * SizeOf(dtype));
   for (int64_t first = 0; first < all; first += kBackwardRows) {
-    const int64_t rows = HeadMin(kBackwardRows, all - first);
+    const int64_t rows = Least(kBackwardRows, all - first);
     const Tensor hidden = RowRange(forward.hidden, first, rows);
     const Tensor d_hidden = RowRange(args.d_hidden, first, rows);
     for (int64_t col = 0; col < vocab; col += kBackwardSlab) {
-      const int64_t cols = HeadMin(kBackwardSlab, vocab - col);
+      const int64_t cols = Least(kBackwardSlab, vocab - col);
       const Tensor dz{memory.f32(), dtype, rows, cols, stride};
-      HeadDzSlab(device, args, first, rows, col, cols, dz);
+      HeadDzSlab(device, args, first, col, dz);
       LinearInputGrad(device, {dz, WeightSlab(forward.weight, col, cols), d_hidden, col > 0});
       if (args.d_weight.data)
         LinearWeightGrad(device, {dz, hidden, WeightSlab(args.d_weight, col, cols), nullptr});

@@ -30,7 +30,7 @@ inline void KlSlabSums(const float* zp, const float* zq, int64_t n, const KlPart
   const float max_p = RowMax(zp, n), max_q = RowMax(zq, n);
   Vec sp = Zero(), sq = Zero(), u = Zero();
   for (int64_t j = 0; j < n; j += kLanes) {
-    const int lanes = int(HeadMin(kLanes, n - j));
+    const int lanes = int(Least(kLanes, n - j));
     const Mask in = FirstLanes(lanes);
     const Vec a = Sub(LoadPartial(zp + j, lanes), Set1(max_p));
     const Vec b = Sub(LoadPartial(zq + j, lanes), Set1(max_q));
@@ -68,7 +68,7 @@ inline void MergeKl(const KlPartials& k, int64_t slabs, int64_t rows, float* kl)
     Store(p, sp);
     Store(q, sq);
     Store(mean, Div(u, sp));
-    for (int64_t i = 0; i < HeadMin(kLanes, rows - r); ++i)
+    for (int64_t i = 0; i < Least(kLanes, rows - r); ++i)
       kl[r + i] = mean[i] + (__builtin_logf(q[i]) - __builtin_logf(p[i]));
   }
 }
@@ -77,34 +77,37 @@ void HeadKl(void* device, const HeadKlArgs& args) {
   const int64_t all = args.hidden_p.rows;
   if (all == 0) return;
   const int64_t vocab = args.weight_p.out;
-  const int64_t slabs = (vocab + kHeadSlab - 1) / kHeadSlab;
-  const int64_t held = RoundUp(HeadMin(all, kHeadChunk), kLanes), part = slabs * held;
+  const int64_t slabs = CeilDiv(vocab, kHeadSlab);
+  const int64_t held = RoundUp(Least(all, kHeadChunk), kLanes), part = slabs * held;
   const HeadMemory memory(size_t(5 * part) * sizeof(float));
   float* base = memory.f32();
   std::memset(base, 0, size_t(5 * part) * sizeof(float));
   const KlPartials k{base, base + part, base + 2 * part, base + 3 * part, base + 4 * part, held};
   for (int64_t chunk = 0; chunk < all; chunk += kHeadChunk) {
-    const int64_t rows = HeadMin(kHeadChunk, all - chunk);
-    const int64_t block = HeadBlockRows(rows);
-    const int64_t blocks = (rows + block - 1) / block;
-    const int64_t tile = block * kHeadSlab;
-    const int64_t pack_p = HeadPackFloats(args.hidden_p, block);
-    const int64_t pack_q = HeadPackFloats(args.hidden_q, block);
+    const int64_t chunk_rows = Least(kHeadChunk, all - chunk);
+    const HeadTiling tiling(device, chunk_rows, vocab);
+    const int64_t tile = tiling.rows.piece * kHeadSlab;
+    const int64_t pack_p = HeadLogits::PackFloats(args.weight_p, tiling.rows.piece);
+    const int64_t pack_q = HeadLogits::PackFloats(args.weight_q, tiling.rows.piece);
     const size_t scratch = size_t(2 * tile + pack_p + pack_q) * sizeof(float);
-    ParallelFor(device, blocks * slabs, [&](int64_t task, Worker& worker) {
+    ParallelFor(device, tiling.tasks(), [&](int64_t task, Worker& worker) {
       float* zp = static_cast<float*>(worker.Scratch(scratch));
       float *zq = zp + tile, *pack = zq + tile;
-      const int64_t first = task % blocks * block, count = HeadMin(block, rows - first);
-      const int64_t slab = task / blocks, col = slab * kHeadSlab;
-      const int64_t cols = HeadMin(kHeadSlab, vocab - col);
-      HeadLogits(args.hidden_p, chunk + first, count, args.weight_p, col, cols, zp, kHeadSlab,
-                 pack);
-      HeadLogits(args.hidden_q, chunk + first, count, args.weight_q, col, cols, zq, kHeadSlab,
-                 pack + pack_p);
-      for (int64_t r = 0; r < count; ++r)
-        KlSlabSums(zp + r * kHeadSlab, zq + r * kHeadSlab, cols, k, slab * held + first + r);
+      const int64_t block = task % tiling.rows.count, group = task / tiling.rows.count;
+      const int64_t at = tiling.rows.First(block), rows = tiling.rows.Size(block);
+      HeadLogits p(device, RowRange(args.hidden_p, chunk + at, rows), args.weight_p, pack);
+      HeadLogits q(device, RowRange(args.hidden_q, chunk + at, rows), args.weight_q,
+                   pack + pack_p);
+      for (int64_t i = 0; i < tiling.slabs.Size(group); ++i) {
+        const int64_t slab = tiling.slabs.First(group) + i, col = slab * kHeadSlab;
+        const int64_t cols = Least(kHeadSlab, vocab - col);
+        p.Slab(col, cols, zp, kHeadSlab);
+        q.Slab(col, cols, zq, kHeadSlab);
+        for (int64_t r = 0; r < rows; ++r)
+          KlSlabSums(zp + r * kHeadSlab, zq + r * kHeadSlab, cols, k, slab * held + at + r);
+      }
     });
-    MergeKl(k, slabs, rows, args.kl + chunk);
+    MergeKl(k, slabs, chunk_rows, args.kl + chunk);
   }
 }
 

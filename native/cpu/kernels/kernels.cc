@@ -16,7 +16,7 @@
 #include "cpu/kernels/reduce.h"
 #include "cpu/kernels/rows.h"
 #include "cpu/kernels/sample.h"
-#include "cpu/kernels/weights.h"
+#include "cpu/kernels/split_weight.h"
 
 namespace alignlab {
 
@@ -40,11 +40,12 @@ const Operations ALIGNLAB_TABLE = {
     .head_kl = HeadKl,
     .sample = Sample,
     .adamw = AdamW,
+    .adamw_split = AdamWSplit,
     .convert = Convert,
     .gather_rows = GatherRows,
     .scatter_add_rows = ScatterAddRows,
-    .pack_weight = PackWeight,
-    .unpack_weight = UnpackWeight,
+    .split_weights = SplitWeights,
+    .join_weights = JoinWeights,
     .sum_squares = SumSquares,
     .axpby = Axpby,
     .burn = Burn,

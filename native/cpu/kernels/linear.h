@@ -1,6 +1,6 @@
 // The three products of a linear layer over panel-packed weights. Work is cut into blocks of C:
-// rows by panels; a task packs its A (and what it needs of B) into scratch of about half an L2
-// cache and runs the tiles of its block. Nothing here changes a sum: k ascends everywhere.
+// rows by panels; a task packs its A (and what it needs of B) into scratch of about half a second
+// cache (1 MB) and runs the tiles of its block. Nothing here changes a sum: k ascends everywhere.
 #pragma once
 
 #include "backend/backend.h"
@@ -29,12 +29,19 @@ struct Split {
   int64_t Size(int64_t i) const { return Least(piece, total - i * piece); }
 };
 
-// Columns of C: at most `limit` panels a block, and small enough that there are about four tasks
-// a thread, but never below four panels.
-inline Split SplitPanels(void* device, int64_t panels, int64_t row_blocks, int64_t limit) {
-  const int64_t wanted = 4 * static_cast<Pool*>(device)->threads();
+// Rows of C in blocks of at most `limit`, a multiple of the threads of them where there are many.
+inline Split SplitRows(void* device, int64_t rows, int64_t limit) {
+  const int64_t threads = static_cast<Pool*>(device)->threads(), blocks = CeilDiv(rows, limit);
+  return Split(rows, blocks < threads ? limit : CeilDiv(rows, RoundUp(blocks, threads)), 1);
+}
+
+// Columns of C: at most `limit` panels a block, and small enough that there are about `per_thread`
+// tasks a thread, but never below four panels.
+inline Split SplitPanels(void* device, int64_t panels, int64_t row_blocks, int64_t limit,
+                         int64_t per_thread) {
+  const int64_t wanted = per_thread * static_cast<Pool*>(device)->threads();
   const int64_t pieces = Most(1, CeilDiv(wanted, row_blocks));
-  return Split(panels, Least(limit, Most(kWideVecs, panels / pieces)), 2);
+  return Split(panels, Least(limit, Most(kWideVecs, CeilDiv(panels, pieces))), 2);
 }
 
 template <class T>
@@ -50,89 +57,102 @@ struct KernelOf<uint16_t> {
   static constexpr int kPerStep = 2;
 };
 
-// --- y = x W^T -------------------------------------------------------------------------------
-
 template <class T>
 struct LinearTask {
   using Kernel = typename KernelOf<T>::Type;
   static constexpr int kPerStep = KernelOf<T>::kPerStep;
-  static constexpr int64_t kRows = 8 * kTileRows, kSteps = 1024, kResident = 8192;
+  static constexpr int64_t kRows = 112, kSteps = 1024;
+  static constexpr int64_t kResident = 4096;  // steps of one panel: 256 KB of the weight
 
   const LinearArgs& args;
   int64_t in = args.weight.in, out = args.weight.out;
   int64_t steps = CeilDiv(in, kPerStep), whole_panels = out / kPanel;
-  Split rows{args.x.rows, kRows, 1};
   Split k{steps, kSteps, kLanes};
-  Split panels;
+  Split rows, panels;
 
   LinearTask(void* device, const LinearArgs& a)
       : args(a),
-        panels(SplitPanels(device, CeilDiv(out, kPanel), rows.count, k.count > 1 ? 64 : 1 << 20)) {}
+        rows(SplitRows(device, a.x.rows, kRows)),
+        panels(SplitPanels(device, CeilDiv(out, kPanel), rows.count, k.count > 1 ? 64 : 1 << 20,
+                           4)) {}
 
-  // Sums of the last panel when it is not whole, and of all when k comes in several blocks, wait
-  // in scratch: panel j of row r at ((j * rows + r) * 16.
+  // A task's share. Sums of the last panel when it is not whole, and of all panels when k comes in
+  // several blocks, wait in scratch: row r of waiting panel j is at sums + (j * rows + r) * 16.
+  struct Block {
+    RowTiles tiles;
+    int64_t row0, panel0, count;
+    float *a, *sums;
+  };
+
   void Run(int64_t index, Worker& worker) const {
     const int64_t row0 = rows.First(index / panels.count), m = rows.Size(index / panels.count);
-    const int64_t panel0 = panels.First(index % panels.count);
     const int64_t count = panels.Size(index % panels.count);
     const int64_t a_size = RoundUp(m * Least(k.piece, steps) * Kernel::kUnits + kPackSlack, 16);
     const int64_t waiting = k.count > 1 ? count : 1;
     float* a = static_cast<float*>(worker.Scratch((a_size + waiting * m * kPanel) * 4));
-    float* sums = a + a_size;
-    const RowTiles tiles(m);
+    const Block block{RowTiles(m), row0, panels.First(index % panels.count), count, a, a + a_size};
     for (int64_t kb = 0; kb < k.count; ++kb) {
-      PackBlock(tiles, row0, kb, a);
-      // A few panels at a time stay in the second cache while all tiles pass over them.
-      const int64_t resident = Most(kWideVecs, kResident / k.Size(kb) / kWideVecs * kWideVecs);
-      for (int64_t j0 = 0; j0 < count; j0 += resident)
-        for (int64_t i = 0; i < tiles.count; ++i) {
-          int vecs = 0;
-          for (int64_t j = j0; j < Least(count, j0 + resident); j += vecs) {
-            const int64_t whole = Least(Least(count, j0 + resident), whole_panels - panel0) - j;
-            vecs = whole > 0 ? NextVecs(tiles.Height(i), whole) : 1;
-            float* c = sums + (k.count > 1 ? j * m * kPanel : 0);
-            RunTileOf(tiles, i, vecs, kb, panel0 + j, row0, a, c);
-          }
-        }
-      if (kb == k.count - 1 && panel0 + count > whole_panels)
-        StoreLast(sums + (k.count > 1 ? (count - 1) * m * kPanel : 0), row0, m, whole_panels);
+      PackBlock(block, kb);
+      RunBlock(block, kb);
     }
+    if (block.panel0 + count > whole_panels) StoreLast(block);
   }
 
-  void PackBlock(const RowTiles& tiles, int64_t row0, int64_t kb, float* a) const {
+  void PackBlock(const Block& block, int64_t kb) const {
     const int64_t k0 = k.First(kb) * kPerStep, n = Least(in - k0, k.Size(kb) * kPerStep);
-    for (int64_t i = 0; i < tiles.count; ++i) {
-      const int64_t row = row0 + tiles.First(i);
-      PackTile(Kernel{}, static_cast<const T*>(args.x.data) + row * args.x.stride + k0,
-               args.x.stride, tiles.Height(i), n,
-               a + tiles.First(i) * k.Size(kb) * Kernel::kUnits);
+    for (int64_t i = 0; i < block.tiles.count; ++i) {
+      const int64_t first = block.tiles.First(i), stride = args.x.stride;
+      PackTile(Kernel{}, static_cast<const T*>(args.x.data) + (block.row0 + first) * stride + k0,
+               stride, block.tiles.Height(i), n, block.a + first * k.Size(kb) * Kernel::kUnits);
     }
   }
 
-  void RunTileOf(const RowTiles& tiles, int64_t i, int vecs, int64_t kb, int64_t panel,
-                 int64_t row0, const float* a, float* sums) const {
-    const int height = tiles.Height(i);
-    const int64_t first = tiles.First(i), block = steps * kPanel, c_vec = tiles.rows * kPanel;
-    float* c = sums + first * kPanel;
-    const bool last = kb == k.count - 1 && (panel + vecs) * kPanel <= out;
-    const int64_t y_at = (row0 + first) * args.y.stride + panel * kPanel;
+  // A few panels at a time stay in the second cache while all tiles pass over them; the first
+  // tiles bring the next panels in, a line a step.
+  void RunBlock(const Block& block, int64_t kb) const {
+    const int64_t resident = Most(kWideVecs, kResident / k.Size(kb) / kWideVecs * kWideVecs);
+    for (int64_t j0 = 0; j0 < block.count; j0 += resident)
+      for (int64_t i = 0; i < block.tiles.count; ++i) {
+        const int64_t end = Least(block.count, j0 + resident);
+        int vecs = 0;
+        for (int64_t j = j0; j < end; j += vecs) {
+          const int64_t whole = Least(end, whole_panels - block.panel0) - j;
+          vecs = whole > 0 ? NextVecs(block.tiles.Height(i), whole) : 1;
+          RunTileOf(block, kb, i, j, vecs, j + resident);
+        }
+      }
+  }
+
+  void RunTileOf(const Block& block, int64_t kb, int64_t i, int64_t j, int vecs,
+                 int64_t later) const {
+    const int height = block.tiles.Height(i);
+    const int64_t first = block.tiles.First(i), panel = block.panel0 + j;
+    const int64_t c_vec = block.tiles.rows * kPanel, b_vec = steps * kPanel;
+    float* c = block.sums + first * kPanel + (k.count > 1 ? j * c_vec : 0);
+    const float* weight = static_cast<const float*>(args.weight.data) + k.First(kb) * kPanel;
+    const float* b = weight + panel * b_vec;
+    const float* ahead = i < vecs ? weight + (block.panel0 + later + i) * b_vec : b;
     const bool bf16 = args.y.dtype == DType::kBF16;
+    const int64_t y_at = (block.row0 + first) * args.y.stride + panel * kPanel;
     const Epilogue epilogue{args.bias ? args.bias + panel * kPanel : nullptr,
                             static_cast<char*>(args.y.data) + y_at * (bf16 ? 2 : 4),
                             args.y.stride, bf16, args.accumulate};
+    const bool last = kb == k.count - 1 && (panel + vecs) * kPanel <= out;
     ChooseKernel<Kernel>(height, vecs)(
-        {a + first * k.Size(kb) * Kernel::kUnits, height * Kernel::kUnits,
-         static_cast<const float*>(args.weight.data) + panel * block + k.First(kb) * kPanel, block,
-         kPanel, k.Size(kb), c, kPanel, c_vec, kb > 0, last ? &epilogue : nullptr, c + vecs * c_vec});
+        {block.a + first * k.Size(kb) * Kernel::kUnits, height * Kernel::kUnits, b, b_vec, kPanel,
+         k.Size(kb), c, kPanel, c_vec, kb > 0, last ? &epilogue : nullptr, c + vecs * c_vec,
+         ahead});
   }
 
   // The last panel of an `out` that is no multiple of 16.
-  void StoreLast(const float* sums, int64_t row0, int64_t m, int64_t panel) const {
-    const int n = int(out - panel * kPanel);
+  void StoreLast(const Block& block) const {
+    const int64_t m = block.tiles.rows, col = whole_panels * kPanel;
+    const float* sums = block.sums + (k.count > 1 ? (block.count - 1) * m * kPanel : 0);
+    const int n = int(out - col);
     for (int64_t r = 0; r < m; ++r) {
       Vec v = Load(sums + r * kPanel);
-      if (args.bias) v = Add(v, LoadPartial(args.bias + panel * kPanel, n));
-      const int64_t at = (row0 + r) * args.y.stride + panel * kPanel;
+      if (args.bias) v = Add(v, LoadPartial(args.bias + col, n));
+      const int64_t at = (block.row0 + r) * args.y.stride + col;
       if (args.y.dtype == DType::kBF16) {
         StorePartialAs(args.y.bf16() + at, v, n);
         continue;

@@ -6,8 +6,6 @@
 namespace alignlab {
 namespace {
 
-// --- d_x = d_y W: panels along `in`, k = out ---------------------------------------------------
-
 // One 16 x 16 block of a weight panel (inputs i0 .. i0+15), as one vector of B over 16 outputs:
 // to[step][16 inputs]; missing inputs are zero. `from` is the panel at input i0.
 inline void PackWeightBlock(const float* from, int n, float* to) {
@@ -56,12 +54,14 @@ inline void PackWeightBlock(const uint16_t* from, int n, float* to) {
 #endif
 }
 
+// d_x = d_y W: vectors of C run along `in`, k = out. The task's part of W stays in scratch,
+// transposed, while many tiles of rows pass over it.
 template <class T>
 struct InputGradTask {
   using Kernel = typename KernelOf<T>::Type;
   static constexpr int kPerStep = KernelOf<T>::kPerStep;
   static constexpr int kPanelSteps = int(kPanel) / kPerStep;
-  static constexpr int64_t kResident = 8192, kRows = 64 * kTileRows, kVecs = 20;
+  static constexpr int64_t kResident = 10240, kRows = 1024, kVecs = 20;
 
   const LinearInputGradArgs& args;
   int64_t in = args.weight.in, out = args.weight.out;
@@ -69,8 +69,8 @@ struct InputGradTask {
 
   InputGradTask(void* device, const LinearInputGradArgs& a)
       : args(a),
-        rows(a.d_y.rows, kRows, 1),
-        vecs(SplitPanels(device, CeilDiv(in, kPanel), rows.count, kVecs)),
+        rows(SplitRows(device, a.d_y.rows, kRows)),
+        vecs(SplitPanels(device, CeilDiv(in, kPanel), rows.count, kVecs, 2)),
         k(CeilDiv(out, kPanel) * kPanelSteps, kResident / vecs.piece, kPanelSteps) {}
 
   void Run(int64_t index, Worker& worker) const {
@@ -109,7 +109,8 @@ struct InputGradTask {
     float* c = args.d_x.f32() + row * args.d_x.stride + vec0 * kPanel;
     const int64_t whole = Least(n, in / kPanel - vec0), b_vec = k.Size(kb) * kPanel;
     KernelCall call{a, height * Kernel::kUnits, b, b_vec, kPanel, CeilDiv(kn, kPerStep), c,
-                    args.d_x.stride, kPanel, args.accumulate || kb > 0, nullptr, nullptr};
+                    args.d_x.stride, kPanel, args.accumulate || kb > 0, nullptr, nullptr,
+                    nullptr};
     RunRow<Kernel>(call, height, whole);
     if (whole == n) return;
     // The last vector is narrower than 16: through a tile of its own.
@@ -138,13 +139,12 @@ inline void LinearInputGrad(void* device, const LinearInputGradArgs& args) {
   }
 }
 
-// --- d_w += d_y^T x: rows of C are inputs, columns outputs, k = tokens -------------------------
-
+// d_w += d_y^T x: rows of C are inputs, columns outputs, k = tokens.
 template <class T>
 struct WeightGradTask {
   using Kernel = typename KernelOf<T>::Type;
   static constexpr int kPerStep = KernelOf<T>::kPerStep;
-  static constexpr int64_t kSteps = 384, kRows = 12 * kTileRows, kPanels = 20;
+  static constexpr int64_t kSteps = 384, kRows = 168, kPanels = 20;
 
   const LinearWeightGradArgs& args;
   int64_t in = args.d_weight.in, out = args.d_weight.out, tokens = args.x.rows;
@@ -153,7 +153,7 @@ struct WeightGradTask {
   Split panels;
 
   WeightGradTask(void* device, const LinearWeightGradArgs& a)
-      : args(a), panels(SplitPanels(device, CeilDiv(out, kPanel), rows.count, kPanels)) {}
+      : args(a), panels(SplitPanels(device, CeilDiv(out, kPanel), rows.count, kPanels, 2)) {}
 
   void Run(int64_t index, Worker& worker) const {
     const int64_t row0 = rows.First(index % rows.count), m = rows.Size(index % rows.count);
@@ -186,7 +186,7 @@ struct WeightGradTask {
           ChooseKernel<Kernel>(height, vecs)(
               {a + tiles.First(i) * steps * Kernel::kUnits, height * Kernel::kUnits,
                b + j * steps * kPanel, steps * kPanel, kPanel, steps, c, kPanel, in * kPanel, true,
-               nullptr, c + height * kPanel});
+               nullptr, c + height * kPanel, b + j * steps * kPanel});
         }
       }
     }

@@ -73,15 +73,13 @@ inline void NormBackwardRow(const NormBackwardArgs& args, int64_t r) {
   const float* d_y = args.d_y.f32() + r * args.d_y.stride;
   float* d_x = args.d_x.f32() + r * args.d_x.stride;
   const Vec mean = Set1(args.stats[2 * r]), rstd = Set1(args.stats[2 * r + 1]);
-  const auto normal = [&](int64_t c, int64_t n) {
-    return Mul(Sub(LoadN(x + c, n), mean), rstd);
-  };
+  const auto normal = [&](int64_t c, int64_t n) { return Mul(Sub(LoadN(x + c, n), mean), rstd); };
   const auto slope = [&](int64_t c, int64_t n) {
     return Mul(LoadN(d_y + c, n), LoadN(args.weight + c, n));
   };
   // Lanes past the last column hold d_y = 0, so both terms are zero there.
-  const float g_n = SumColumns(
-      cols, [&](int64_t c, int64_t n) { return Mul(slope(c, n), normal(c, n)); });
+  const float g_n =
+      SumColumns(cols, [&](int64_t c, int64_t n) { return Mul(slope(c, n), normal(c, n)); });
   const float g = args.kind == NormKind::kLayer ? SumColumns(cols, slope) : 0.0f;
   const Vec mean_g_n = Set1(-g_n / float(cols)), mean_g = Set1(g / float(cols));
   ForVectors(0, cols, [&](int64_t c, int64_t n) {
@@ -90,8 +88,8 @@ inline void NormBackwardRow(const NormBackwardArgs& args, int64_t r) {
   });
 }
 
-// d_weight += sum_r d_y n, d_bias += sum_r d_y, in partial sums of kRowChunk rows (shorter chains of
-// roundings than one sum over all rows).
+// d_weight += sum_r d_y n, d_bias += sum_r d_y, in partial sums of kRowChunk rows (shorter chains
+// of roundings than one sum over all rows).
 inline void NormParameterGrad(const NormBackwardArgs& args, int64_t c, int64_t n) {
   constexpr int64_t kRowChunk = 64;
   Vec weight = LoadN(args.d_weight + c, n);

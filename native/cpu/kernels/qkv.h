@@ -189,13 +189,12 @@ void QkvBackward(void* device, const QkvBackwardArgs& args) {
   const QkvArgs& f = args.forward;
   const int64_t count = f.qkv.rows, chunks = Chunks(count, kTokens);
   const int64_t dim = f.head_dim, width = RoundUp(dim, kLanes);
-  const bool norms = f.q_norm || f.k_norm;
-  const CallMemory partial(norms ? size_t(chunks * 2 * width) * 4 : 0);
+  const CallMemory partial(size_t(chunks * 2 * width) * 4);
   auto* sums = static_cast<float*>(partial.data());
   ParallelFor(device, chunks, [&](int64_t chunk, Worker& worker) {
     auto* scratch = static_cast<float*>(worker.Scratch(size_t(2 * width) * 4));
-    float* d_norm = norms ? sums + chunk * 2 * width : nullptr;
-    for (int64_t k = 0; norms && k < 2 * width; ++k) d_norm[k] = 0;
+    float* d_norm = sums + chunk * 2 * width;
+    for (int64_t k = 0; k < 2 * width; ++k) d_norm[k] = 0;
     const int64_t begin = chunk * kTokens;
     const int64_t end = begin + kTokens < count ? begin + kTokens : count;
     for (int64_t token = begin; token < end; ++token) {
@@ -205,7 +204,7 @@ void QkvBackward(void* device, const QkvBackwardArgs& args) {
         QkvTokenBackward<uint16_t>(args, token, d_norm, scratch);
     }
   });
-  for (int64_t chunk = 0; norms && chunk < chunks; ++chunk) {
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
     const float* d_norm = sums + chunk * 2 * width;
     for (int64_t k = 0; k < dim; ++k) {
       if (f.q_norm && args.d_q_norm) args.d_q_norm[k] += d_norm[k];

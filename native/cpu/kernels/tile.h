@@ -34,6 +34,7 @@ inline void RunRow(KernelCall call, int rows, int64_t vecs) {
   for (int64_t j = 0; j < vecs; j += step) {
     step = NextVecs(rows, vecs - j);
     call.next_c = call.c + step * call.c_vec;
+    call.ahead = call.b;
     ChooseKernel<Kernel>(rows, step)(call);
     call.b += step * call.b_vec;
     call.c = const_cast<float*>(call.next_c);
@@ -69,7 +70,7 @@ void RunTile(const TileArgs& t) {
       RunRow<Kernel>({in_place ? from : packed, in_place ? t.a_step : rows * Kernel::kUnits,
                       b + s * t.b_step, t.b_vec, t.b_step, steps,
                       t.c + tiles.First(i) * t.c_row, t.c_row, t.c_vec, t.accumulate || s > 0,
-                      nullptr, nullptr},
+                      nullptr, nullptr, nullptr},
                      rows, t.vecs);
     }
     s += steps;

@@ -14,7 +14,7 @@ constexpr int kTileRows = 14, kTileVecs = 2, kWideRows = 6, kWideVecs = 4;
 #elif defined(__AVX2__)
 constexpr int kTileRows = 6, kTileVecs = 1, kWideRows = 2, kWideVecs = 2;
 #else
-constexpr int kTileRows = 2, kTileVecs = 1, kWideRows = 1, kWideVecs = 1;
+constexpr int kTileRows = 1, kTileVecs = 1, kWideRows = 1, kWideVecs = 1;
 #endif
 
 // What becomes of a finished sum: y = sum + bias (+ y), stored as f32 or rounded once to bf16.
@@ -35,6 +35,7 @@ struct KernelCall {
   bool load;                 // start from c, else from zero
   const Epilogue* epilogue;  // null: the sums go to c
   const float* next_c;       // c of the next call, when that one loads it (else anything)
+  const float* ahead;        // one line a step from here on is brought near for later calls
 };
 
 inline Vec WidenEven(Vec pairs);  // the first elements of 16 pairs of bf16, as floats
@@ -185,6 +186,35 @@ inline __attribute__((always_inline)) void PrefetchC(const KernelCall& t) {
     for (int j = 0; j < V; ++j) __builtin_prefetch(c + r * row + j * vec, 1);
 }
 
+#if !defined(__AVX2__)
+// One row and one vector on any processor: four quarters that the compiler keeps in registers,
+// where it would leave an array of sixteen lanes in memory.
+typedef float Quarter __attribute__((vector_size(16)));
+typedef uint32_t QuarterBits __attribute__((vector_size(16)));
+
+template <class Kernel>
+void SumSteps(Vec* acc, const KernelCall& t) {
+  Quarter sum[4];
+  std::memcpy(sum, acc, sizeof sum);
+  for (int64_t s = 0; s < t.steps; ++s) {
+    const float* a = t.a + s * t.a_step;
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; ++q) {
+      Quarter b;
+      std::memcpy(&b, t.b + s * t.b_step + 4 * q, sizeof b);
+      if constexpr (Kernel::kUnits == 1) {
+        sum[q] = a[0] * b + sum[q];
+      } else {
+        const QuarterBits bits = (QuarterBits)b;
+        sum[q] = a[0] * (Quarter)(bits << 16) + sum[q];
+        sum[q] = a[1] * (Quarter)(bits & 0xffff0000u) + sum[q];
+      }
+    }
+  }
+  std::memcpy(acc, sum, sizeof sum);
+}
+#endif
+
 template <class Kernel, int R, int V>
 void RunKernel(const KernelCall& t) {
   Vec acc[R][V];
@@ -193,8 +223,10 @@ void RunKernel(const KernelCall& t) {
 #pragma GCC unroll 4
     for (int j = 0; j < V; ++j)
       acc[r][j] = t.load ? Load(t.c + r * t.c_row + j * t.c_vec) : Zero();
+#if defined(__AVX2__)
   const float* a = t.a;
   const float* b = t.b;
+  const float* ahead = t.ahead;
   const int64_t a_step = t.a_step, b_step = t.b_step, b_vec = t.b_vec;
   int64_t later = t.steps < kPrefetchSteps ? t.steps : kPrefetchSteps, now = t.steps - later;
   for (;;) {
@@ -202,6 +234,8 @@ void RunKernel(const KernelCall& t) {
       Vec column[V];
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) column[j] = Load(b + j * b_vec);
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += kLanes;
       Kernel::template Step<R, V>(acc, a, column);
       a += a_step;
       b += b_step;
@@ -211,6 +245,9 @@ void RunKernel(const KernelCall& t) {
     now = later;
     later = 0;
   }
+#else
+  SumSteps<Kernel>(&acc[0][0], t);
+#endif
   Finish<R, V>(acc, t);
 }
 
@@ -221,10 +258,10 @@ using KernelFn = void (*)(const KernelCall&);
 template <class Kernel>
 inline KernelFn ChooseKernel(int rows, [[maybe_unused]] int vecs) {
   static constexpr KernelFn kOne[] = {
-      RunKernel<Kernel, 1, 1>,  RunKernel<Kernel, 2, 1>,
+      RunKernel<Kernel, 1, 1>,
 #if defined(__AVX2__)
-      RunKernel<Kernel, 3, 1>,  RunKernel<Kernel, 4, 1>,  RunKernel<Kernel, 5, 1>,
-      RunKernel<Kernel, 6, 1>,
+      RunKernel<Kernel, 2, 1>,  RunKernel<Kernel, 3, 1>,  RunKernel<Kernel, 4, 1>,
+      RunKernel<Kernel, 5, 1>,  RunKernel<Kernel, 6, 1>,
 #endif
 #if defined(__AVX512F__)
       RunKernel<Kernel, 7, 1>,  RunKernel<Kernel, 8, 1>,  RunKernel<Kernel, 9, 1>,

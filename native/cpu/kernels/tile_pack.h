@@ -112,6 +112,17 @@ inline Vec LoadPairs(const uint16_t* even, const uint16_t* odd, int n) {
       odd ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, odd)) : _mm512_setzero_si512();
   return {_mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)))};
 #else
+#if defined(__AVX2__)
+  if (n == kLanes && odd) {
+    const auto widen = [](const uint16_t* p) {
+      return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    };
+    const auto join = [](__m256i low, __m256i high) {
+      return _mm256_castsi256_ps(_mm256_or_si256(low, _mm256_slli_epi32(high, 16)));
+    };
+    return {join(widen(even), widen(odd)), join(widen(even + 8), widen(odd + 8))};
+  }
+#endif
   uint16_t pairs[2 * kLanes] = {};
   for (int i = 0; i < n && i < kLanes; ++i) {
     pairs[2 * i] = even[i];
@@ -138,6 +149,7 @@ inline void StoreUnits(Bf16Kernel, float* to, int rows, Vec units) {
 template <class Kernel>
 void PackRows(const void* from, int64_t row_bytes, int rows, int64_t steps, float* to) {
   const char* base = static_cast<const char*>(from);
+#if defined(__AVX2__)
   for (int64_t s = 0; s < steps; s += kLanes) {
     const int n = int(steps - s < kLanes ? steps - s : kLanes);
     Vec m[16];
@@ -157,6 +169,13 @@ void PackRows(const void* from, int64_t row_bytes, int rows, int64_t steps, floa
     for (int i = 0; i < kLanes; ++i)
       if (i < n) StoreUnits(Kernel{}, to + (s + i) * rows * Kernel::kUnits, rows, m[i]);
   }
+#else
+  for (int64_t s = 0; s < steps; ++s) {
+    float units[kLanes] = {};
+    for (int r = 0; r < rows; ++r) std::memcpy(units + r, base + r * row_bytes + s * 4, 4);
+    StoreUnits(Kernel{}, to + s * rows * Kernel::kUnits, rows, Load(units));
+  }
+#endif
 }
 
 // A rows x k block of a row-major matrix. With an odd k the last bf16 pair is completed with 0.
@@ -174,21 +193,10 @@ inline void PackTile(Bf16Kernel, const uint16_t* a, int64_t stride, int rows, in
   StoreUnits(Bf16Kernel{}, to + k / 2 * rows * Bf16Kernel::kUnits, rows, v);
 }
 
-// As StoreUnits, but not a byte more than the units of `rows` rows.
-inline void StoreUnitsExactly(F32Kernel, float* to, int rows, Vec units) {
-  StorePartial(to, units, rows);
-}
-inline void StoreUnitsExactly(Bf16Kernel, float* to, int rows, Vec units) {
-  if constexpr (Bf16Kernel::kUnits == 1) {
-    StorePartial(to, units, rows);
-  } else {
-    StorePartial(to, WidenEven(units), rows);
-    StorePartial(to + rows, WidenOdd(units), rows);
-  }
-}
-
 // One step of a matrix whose k runs down its rows: columns [0, n), zero above.
-inline Vec LoadStep(const float* from, int64_t, bool, int n) { return LoadPartial(from, n); }
+inline Vec LoadStep(const float* from, int64_t, bool, int n) {
+  return n == kLanes ? Load(from) : LoadPartial(from, n);
+}
 inline Vec LoadStep(const uint16_t* from, int64_t stride, bool pair, int n) {
   return LoadPairs(from, pair ? from + stride : nullptr, n);
 }
@@ -217,11 +225,19 @@ void PackColumnTiles(const T* from, int64_t stride, const RowTiles& tiles, int64
       float* tile = to + tiles.First(i) * steps * Kernel::kUnits;
       const T* columns = from + tiles.First(i);
       const int64_t end = s0 + kPackRun < steps ? s0 + kPackRun : steps;
+      const int64_t size = rows * Kernel::kUnits;
       for (int64_t s = s0; s < end; ++s) {
         const T* step = columns + s * kPerStep * stride;
         PrefetchRun(step, stride);
-        StoreUnitsExactly(Kernel{}, tile + s * rows * Kernel::kUnits, rows,
-                          LoadStep(step, stride, s * kPerStep + 1 < k, rows));
+        const Vec units = LoadStep(step, stride, s * kPerStep + 1 < k, rows);
+        if ((steps - s) * size >= size + kPackSlack) {
+          StoreUnits(Kernel{}, tile + s * size, rows, units);
+          continue;
+        }
+        // A whole vector would reach into the next tile, whose start is there already.
+        float exact[2 * kLanes];
+        StoreUnits(Kernel{}, exact, rows, units);
+        std::memcpy(tile + s * size, exact, size_t(size) * 4);
       }
     }
 }

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+// The command line: one file per command in commands/.
+import { Command } from 'commander';
+import { packageVersion } from '../version.js';
+import { demoCommand } from './commands/demo.js';
+import { generateCommand } from './commands/generate.js';
+import { inspectCommand } from './commands/inspect.js';
+import { scoreCommand } from './commands/score.js';
+import { verifyCommand } from './commands/verify.js';
+import { printError } from './output.js';
+
+const program = new Command('alignlab')
+  .description('Exact log-probabilities, gradients and samples of language models, natively in Node.js')
+  .version(packageVersion)
+  .showSuggestionAfterError()
+  .showHelpAfterError('(--help lists what there is)')
+  .addCommand(inspectCommand)
+  .addCommand(generateCommand)
+  .addCommand(scoreCommand)
+  .addCommand(verifyCommand)
+  .addCommand(demoCommand);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  printError(error);
+  process.exitCode = 1;
+}

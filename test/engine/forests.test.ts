@@ -1,0 +1,130 @@
+// A forest gives what its paths give as separate full sequences, bit for bit, in any order and
+// company.
+import test from 'ava';
+import type { LanguageModel } from '../../src/engine/model.js';
+import { randomNumbers } from '../checkpoint/helpers.js';
+import { assertBitEqual, worstTensor } from '../helpers/arrays.js';
+import {
+  type TokenSegment,
+  asSequences,
+  pathTo,
+  randomFloats,
+  randomForest,
+  reordered,
+  resultsOf,
+} from '../helpers/forests.js';
+import { golden, gradientsOf, load } from '../helpers/models.js';
+
+const families = ['llama3-rope', 'qwen3', 'gpt2', 'gpt_neox', 'gpt_neox-sequential', 'qwen2'];
+const dtypes = ['f32', 'bf16'] as const;
+
+/** Forest coefficients, placed at the ends of the full sequences and zero elsewhere. */
+const spread = (forest: readonly TokenSegment[], coefficients: Float32Array): Float32Array => {
+  const out: number[] = [];
+  let at = 0;
+  for (const segment of forest) {
+    const count = resultsOf(segment);
+    if (!(segment.scored ?? true)) continue;
+    const length = pathTo(forest, forest.indexOf(segment)).length - 1;
+    out.push(...new Float32Array(length - count), ...coefficients.subarray(at, at + count));
+    at += count;
+  }
+  return Float32Array.from(out);
+};
+
+for (const family of families) {
+  for (const dtype of dtypes) {
+    test(`${family} ${dtype}: a forest scores as its paths do, bit for bit`, async (t) => {
+      const model = await load(t, golden(family), { dtype, trainable: false });
+      for (const seed of [1, 2, 3]) {
+        const forest = randomForest(seed);
+        const sequences = asSequences(forest);
+        const scores = await model.score(forest, { entropy: true });
+        const full = await model.score(sequences, { entropy: true });
+        const results = forest.reduce((sum, segment) => sum + resultsOf(segment), 0);
+        t.is(scores.logProbs.length, results);
+        t.is(scores.entropies.length, results);
+        sequences.forEach(({ segment }, i) => {
+          const count = resultsOf(forest[segment]!);
+          const end = <T extends Float32Array>(values: T) => values.slice(values.length - count);
+          const what = `forest ${seed}, segment ${segment}`;
+          assertBitEqual(t, scores.logProbsOf(segment), end(full.logProbsOf(i)), what);
+          assertBitEqual(t, scores.entropiesOf(segment), end(full.entropiesOf(i)), what);
+        });
+      }
+    });
+  }
+
+  test(`${family}: a forest has the gradients of its paths`, async (t) => {
+    const model = await load(t, golden(family), { dtype: 'f32' });
+    const forest = randomForest(4);
+    const gradients = async (batch: readonly TokenSegment[], a: Float32Array, e: Float32Array) => {
+      const pass = await model.forward(batch, { entropy: true });
+      await pass.backward({ logProbs: a, entropies: e });
+      const result = await gradientsOf(model);
+      await model.zeroGradients();
+      return result;
+    };
+    const random = randomNumbers(5);
+    const count = forest.reduce((sum, segment) => sum + resultsOf(segment), 0);
+    const [a, e] = [randomFloats(random, count), randomFloats(random, count)];
+    const asForest = await gradients(forest, a, e);
+    const sequences = asSequences(forest).map(({ tokens }) => ({ tokens }));
+    const asPaths = await gradients(sequences, spread(forest, a), spread(forest, e));
+    // The same f32 terms in another order of addition: a shared prompt's are added once here, in
+    // each sequence there. 1e-5 of a tensor is about a hundred roundings.
+    const { error, name } = worstTensor(asForest, asPaths);
+    t.true(error < 1e-5, `${name} differs by ${error}`);
+  });
+}
+
+const scoresOf = async (model: LanguageModel, forest: readonly TokenSegment[]) => {
+  const scores = await model.score(forest, { entropy: true });
+  return (segment: number) => [scores.logProbsOf(segment), scores.entropiesOf(segment)] as const;
+};
+
+for (const dtype of dtypes) {
+  test(`${dtype}: the order of segments and unrelated trees change no bit`, async (t) => {
+    const model = await load(t, golden('llama'), { dtype, trainable: false });
+    for (const seed of [10, 11, 12]) {
+      const forest = randomForest(seed);
+      const expected = await scoresOf(model, forest);
+      const other = reordered(forest, seed + 100);
+      t.notDeepEqual(other.from, [...forest.keys()]);
+      const shuffled = await scoresOf(model, other.forest);
+      other.from.forEach((segment, i) => {
+        const [logProbs, entropies] = shuffled(i);
+        assertBitEqual(t, logProbs, expected(segment)[0], `reordered ${segment}`);
+        assertBitEqual(t, entropies, expected(segment)[1], `reordered ${segment}`);
+      });
+      const stranger = randomForest(seed + 200, { segments: 5 });
+      const joined = await scoresOf(model, [
+        ...stranger,
+        ...forest.map((s) =>
+          s.parent === undefined ? s : { ...s, parent: s.parent + stranger.length },
+        ),
+      ]);
+      forest.forEach((_, segment) => {
+        const [logProbs, entropies] = joined(stranger.length + segment);
+        assertBitEqual(t, logProbs, expected(segment)[0], `joined ${segment}`);
+        assertBitEqual(t, entropies, expected(segment)[1], `joined ${segment}`);
+      });
+    }
+  });
+
+  test(`${dtype}: where a text is cut into segments changes no bit`, async (t) => {
+    const model = await load(t, golden('qwen3'), { dtype, trainable: false });
+    const [{ tokens }] = [{ tokens: pathTo(randomForest(20, { segments: 1 }), 0) }];
+    const text = Int32Array.from({ length: 128 }, (_, i) => tokens[i % tokens.length]!);
+    const whole = (await model.score([{ tokens: text }])).logProbs;
+    for (const cut of [1, 2, 15, 16, 17, 63, 64, 65, 100, 127]) {
+      const parts = [{ tokens: text.slice(0, cut) }, { tokens: text.slice(cut), parent: 0 }];
+      assertBitEqual(t, (await model.score(parts)).logProbs, whole, `cut at ${cut}`);
+    }
+    const single = Array.from(text, (token, i) => ({
+      tokens: [token],
+      ...(i > 0 ? { parent: i - 1 } : {}),
+    }));
+    assertBitEqual(t, (await model.score(single)).logProbs, whole, 'one token a segment');
+  });
+}

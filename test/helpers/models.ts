@@ -1,0 +1,68 @@
+// Reference models for the tests of the engine, and their weights and gradients as arrays.
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { openSafetensors } from '../../src/checkpoint/safetensors.js';
+import { readTensor } from '../../src/checkpoint/tensor-data.js';
+import { LanguageModel, type LoadOptions } from '../../src/engine/model.js';
+import { shared } from '../checkpoint/helpers.js';
+
+/**
+ * A family's reference checkpoint; one of nine, vocabulary 320, 128 positions. Not affected by
+ * ALIGNLAB_GOLDENS, since tests rely on these sizes.
+ */
+export const golden = (name: string): string => join(shared, 'goldens', 'models', name);
+
+/** Disposed of when the test ends. */
+export const owned = <T extends AsyncDisposable>(t: ExecutionContext, thing: T): T => {
+  t.teardown(() => thing[Symbol.asyncDispose]());
+  return thing;
+};
+
+export const load = async (
+  t: ExecutionContext,
+  folder: string,
+  options: LoadOptions = {},
+): Promise<LanguageModel> => owned(t, await LanguageModel.load(folder, options));
+
+const inScratch = async <T>(work: (folder: string) => Promise<T>): Promise<T> => {
+  const folder = await mkdtemp(join(tmpdir(), 'alignlab-'));
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+};
+
+export type Tensors = Map<string, Float32Array>;
+
+export const tensorsOf = async (path: string): Promise<Tensors> => {
+  const file = await openSafetensors(path);
+  const tensors: Tensors = new Map();
+  for (const name of file.tensors.keys()) {
+    tensors.set(name, Float32Array.from(await readTensor(file, name)));
+  }
+  return tensors;
+};
+
+export const gradientsOf = (model: LanguageModel): Promise<Tensors> =>
+  inScratch(async (folder) => {
+    const path = join(folder, 'gradients.safetensors');
+    await model.saveGradients(path);
+    return tensorsOf(path);
+  });
+
+/** The master weights. */
+export const weightsOf = (model: LanguageModel): Promise<Tensors> =>
+  inScratch(async (folder) => {
+    await model.save(join(folder, 'model'), { dtype: 'F32', maxShardBytes: Infinity });
+    return tensorsOf(join(folder, 'model', 'model.safetensors'));
+  });
+
+/** All bytes of the master weights, for comparing models bit for bit. */
+export const weightBytes = (model: LanguageModel): Promise<Buffer> =>
+  inScratch(async (folder) => {
+    await model.save(join(folder, 'model'), { dtype: 'F32', maxShardBytes: Infinity });
+    return readFile(join(folder, 'model', 'model.safetensors'));
+  });
