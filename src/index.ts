@@ -23,18 +23,11 @@ export type {
   SamplingOptions,
   TokenEvent,
 } from './engine/generate.js';
-export {
-  type CreateOptions,
-  type Dtype,
-  type ForwardOptions,
-  LanguageModel,
-  type LoadOptions,
-  type ModelOptions,
-  type SaveOptions,
-  type ScoreOptions,
-} from './engine/model.js';
+export type { CreateOptions, Dtype, LoadOptions, ModelOptions } from './engine/load.js';
+export { type ForwardOptions, LanguageModel, type ScoreOptions } from './engine/model.js';
 export type { MemoryEstimate } from './engine/native.js';
 export type { AdamWOptions } from './engine/optimizer.js';
+export type { SaveOptions } from './engine/persistence.js';
 export type { Scores } from './engine/scores.js';
 export type { TokenStream } from './engine/token-stream.js';
 export { type DecodeOptions, type EncodeOptions, Tokenizer } from './text/tokenizer.js';

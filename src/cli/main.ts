@@ -10,7 +10,9 @@ import { verifyCommand } from './commands/verify.js';
 import { printError } from './output.js';
 
 const program = new Command('alignlab')
-  .description('Exact log-probabilities, gradients and samples of language models, natively in Node.js')
+  .description(
+    'Exact log-probabilities, gradients and samples of language models, natively in Node.js',
+  )
   .version(packageVersion)
   .showSuggestionAfterError()
   .showHelpAfterError('(--help lists what there is)')

@@ -62,7 +62,10 @@ export const packForest = (batch: Batch, { scalarAt }: BatchOptions = {}): Fores
   });
   const scored = Uint8Array.from(batch, (segment) => Number(segment.scored ?? true));
   const last = (): Int32Array =>
-    Int32Array.from([...scored.keys()].filter((s) => scored[s] === 1), (s) => (offsets[s + 1] ?? 0) - 1);
+    Int32Array.from(
+      [...scored.keys()].filter((s) => scored[s] === 1),
+      (s) => (offsets[s + 1] ?? 0) - 1,
+    );
   return {
     tokens,
     offsets,

@@ -1,10 +1,7 @@
 // An async iterator over the tokens of a running generation.
 import type { Generation, TokenEvent } from './generate.js';
 
-type Start = (
-  signal: AbortSignal,
-  emit: (event: TokenEvent) => void,
-) => Promise<Generation[]>;
+type Start = (signal: AbortSignal, emit: (event: TokenEvent) => void) => Promise<Generation[]>;
 
 /** Iterate once; `result` resolves to all generations when the work is done. */
 export class TokenStream implements AsyncIterable<TokenEvent> {

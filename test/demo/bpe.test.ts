@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { endOfText, learnTokenizer } from '../../src/demo/bpe.js';
-import { longestCopiedRun, readFables } from '../../src/demo/fables.js';
+import { readFables } from '../../src/demo/fables.js';
 import { Tokenizer } from '../../src/text/tokenizer.js';
 
 const merges = (text: string, size: number): string[] =>
@@ -37,19 +37,4 @@ test('the files round-trip any text and begin it with the end-of-text token', as
   }
   const [fable = ''] = unseen;
   t.true(tokenizer.encode(fable).length < fable.length / 2.5, 'BPE shortens text of its kind');
-});
-
-test('a tenth of the fables is kept unseen, and none is in both parts', async (t) => {
-  const { training, unseen } = await readFables();
-  t.is(unseen.length, Math.floor((training.length + unseen.length) / 10));
-  t.is(new Set([...training, ...unseen]).size, training.length + unseen.length);
-  for (const fable of [...training, ...unseen]) t.regex(fable, /^Once .* The lesson: .*\.$/);
-});
-
-test('the longest copied run counts whole words in order', (t) => {
-  const fables = ['one two three four', 'five six'];
-  t.is(longestCopiedRun('zero one two three six', fables), 3);
-  t.is(longestCopiedRun('four five', fables), 1, 'not across fables');
-  t.is(longestCopiedRun('on tw', fables), 0, 'not parts of words');
-  t.is(longestCopiedRun('one two three four', fables), 4);
 });

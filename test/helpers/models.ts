@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { openSafetensors } from '../../src/checkpoint/safetensors.js';
 import { readTensor } from '../../src/checkpoint/tensor-data.js';
-import { LanguageModel, type LoadOptions } from '../../src/engine/model.js';
+import type { LoadOptions } from '../../src/engine/load.js';
+import { LanguageModel } from '../../src/engine/model.js';
 import { shared } from '../checkpoint/helpers.js';
 
 /**

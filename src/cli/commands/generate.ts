@@ -1,7 +1,8 @@
 // alignlab generate: samples from a checkpoint, streamed as they come.
 import { Command } from 'commander';
 import type { Generation, SamplingOptions } from '../../engine/generate.js';
-import { type Dtype, LanguageModel } from '../../engine/model.js';
+import type { Dtype } from '../../engine/load.js';
+import { LanguageModel } from '../../engine/model.js';
 import { AlignlabError } from '../../errors.js';
 import { Tokenizer } from '../../text/tokenizer.js';
 import { note, number, print } from '../output.js';
@@ -115,7 +116,15 @@ export const generateCommand = new Command('generate')
       trainable: false,
       ...(options.dtype ? { dtype: options.dtype } : {}),
     });
-    const { prompt: _text, promptTokens: _ids, stop, model: _folder, dtype: _dtype, json: _json, ...rest } = options;
+    const {
+      prompt: _text,
+      promptTokens: _ids,
+      stop,
+      model: _folder,
+      dtype: _dtype,
+      json: _json,
+      ...rest
+    } = options;
     const stopping =
       stop && tokenizer
         ? { stopStrings: stop, decode: (ids: Int32Array) => tokenizer.decode(ids) }

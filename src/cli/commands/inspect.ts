@@ -2,7 +2,8 @@
 import { Command } from 'commander';
 import { type Checkpoint, readCheckpoint } from '../../checkpoint/checkpoint.js';
 import { type EngineInfo, engineInfo } from '../../engine/device.js';
-import { type Dtype, LanguageModel } from '../../engine/model.js';
+import type { Dtype } from '../../engine/load.js';
+import { LanguageModel } from '../../engine/model.js';
 import { packageVersion } from '../../version.js';
 import { bytes, count, number, print, table } from '../output.js';
 

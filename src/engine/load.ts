@@ -1,0 +1,141 @@
+// From a checkpoint or a config to a native model with weights in it.
+import { type Checkpoint, readCheckpoint } from '../checkpoint/checkpoint.js';
+import { type ModelDescription, describeModel } from '../checkpoint/config.js';
+import type { JsonObject } from '../checkpoint/json.js';
+import { AlignlabError } from '../errors.js';
+import { ModelHandle } from './handle.js';
+import { guarded, native } from './native.js';
+import { rangesOfFile } from './tensors.js';
+
+export type Dtype = 'f32' | 'bf16';
+
+export interface ModelOptions {
+  /** 'cpu'; 'auto' takes the best there is. Default 'auto'. */
+  readonly device?: 'auto' | 'cpu';
+  /** Of weights and activations in the products. Default: as the checkpoint, bf16 for f16. */
+  readonly dtype?: Dtype;
+  /** false leaves out master weights and gradients. Default true. */
+  readonly trainable?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadOptions extends ModelOptions {
+  /** Put a new scalar head with this many outputs on a language model's backbone. */
+  readonly scalarHead?: number;
+}
+
+export interface CreateOptions extends ModelOptions {
+  /** Of the random weights. Default 0. */
+  readonly seed?: number | bigint;
+}
+
+export interface LoadedModel {
+  readonly handle: ModelHandle;
+  readonly description: ModelDescription;
+  /** The folder it came from, unless its head was changed. */
+  readonly source: Checkpoint | null;
+  readonly dtype: Dtype;
+  readonly trainable: boolean;
+}
+
+const checkDevice = (device: string): void => {
+  if (device === 'auto' || device === 'cpu') return;
+  throw new AlignlabError(
+    'DEVICE_UNAVAILABLE',
+    `device "${device}" is not available in this build. Use 'auto' or 'cpu'.`,
+  );
+};
+
+export const checkDtype = (dtype: string): void => {
+  if (dtype === 'f32' || dtype === 'bf16') return;
+  throw new AlignlabError('OPTION_INVALID', `dtype must be 'f32' or 'bf16', got ${dtype}.`);
+};
+
+const checkSeed = (seed: number | bigint): void => {
+  if (typeof seed === 'bigint' || Number.isSafeInteger(seed)) return;
+  throw new AlignlabError('OPTION_INVALID', `seed must be a whole number, got ${String(seed)}.`);
+};
+
+/** The same backbone under a ...ForSequenceClassification head. */
+const withScalarHead = (model: ModelDescription, outputs: number): ModelDescription => {
+  if (!Number.isInteger(outputs) || outputs < 1) {
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      `scalarHead must be the number of outputs, 1 or more, got ${String(outputs)}.`,
+    );
+  }
+  const labels = Object.fromEntries(
+    Array.from({ length: outputs }, (_, i) => [String(i), `LABEL_${i}`]),
+  );
+  const { id2label: _ids, label2id: _labels, ...rest } = model.config;
+  const config = {
+    ...rest,
+    architectures: [`${model.family.classStem}ForSequenceClassification`],
+    num_labels: outputs,
+    id2label: labels,
+    label2id: Object.fromEntries(Object.entries(labels).map(([id, label]) => [label, Number(id)])),
+  };
+  return describeModel(config, 'the config with scalarHead');
+};
+
+const makeHandle = ({ shape }: ModelDescription, dtype: Dtype, trainable: boolean): ModelHandle => {
+  checkDtype(dtype);
+  return new ModelHandle(guarded(() => new (native().NativeModel)(shape, dtype, trainable)));
+};
+
+/** Fills a new handle; a failure disposes it. */
+const filled = async (handle: ModelHandle, fill: () => Promise<void>): Promise<ModelHandle> => {
+  try {
+    await fill();
+    return handle;
+  } catch (error) {
+    await handle.dispose();
+    throw error;
+  }
+};
+
+/** Standard deviation of fresh weights when the config does not say. */
+const defaultDeviation = 0.02;
+
+const deviationOf = ({ initializer_range: range }: JsonObject): number =>
+  typeof range === 'number' && range >= 0 ? range : defaultDeviation;
+
+export const loadModel = async (folder: string, options: LoadOptions): Promise<LoadedModel> => {
+  const { device = 'auto', trainable = true, scalarHead, signal } = options;
+  checkDevice(device);
+  const checkpoint = await readCheckpoint(folder);
+  const dtype = options.dtype ?? (checkpoint.dtype === 'F32' ? 'f32' : 'bf16');
+  const changed = scalarHead === undefined ? null : withScalarHead(checkpoint, scalarHead);
+  const description = changed ?? checkpoint;
+  const handle = makeHandle(description, dtype, trainable);
+  await filled(handle, async () => {
+    if (changed) {
+      const deviation = deviationOf(changed.config);
+      await handle.run((model) => model.initialise(0n, deviation), signal);
+    }
+    const replaced = changed ? ['head', 'scalar'] : [];
+    const tensors = checkpoint.tensors.filter(({ slot }) => !replaced.includes(slot));
+    await handle.run(
+      (model) => model.read('weights', rangesOfFile(tensors, model.slotNames())),
+      signal,
+    );
+  });
+  return { handle, description, source: changed ? null : checkpoint, dtype, trainable };
+};
+
+export const createModel = async (
+  config: JsonObject,
+  { device = 'auto', dtype = 'f32', trainable = true, seed = 0, signal }: CreateOptions,
+): Promise<LoadedModel> => {
+  checkDevice(device);
+  checkSeed(seed);
+  const description = describeModel(config, 'the config');
+  const handle = makeHandle(description, dtype, trainable);
+  await filled(handle, () =>
+    handle.run(
+      (model) => model.initialise(BigInt.asUintN(64, BigInt(seed)), deviationOf(config)),
+      signal,
+    ),
+  );
+  return { handle, description, source: null, dtype, trainable };
+};
