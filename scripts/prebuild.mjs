@@ -1,5 +1,6 @@
-// Makes prebuilds/<platform>/ with prebuildify. It works on a copy, because node-gyp deletes the
-// whole build/ folder of the tree that it builds in.
+// npm run make-prebuilds (npm would run a script called "prebuild" before every build): makes
+// prebuilds/<platform>/ with prebuildify. It works on a copy, because node-gyp deletes the whole
+// build/ folder of the tree that it builds in.
 import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

@@ -36,10 +36,10 @@ Napi::Value Describe(const Napi::CallbackInfo& info) {
 Napi::Value State(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    Engine& engine = Engine::Of(env);
+    const auto engine = Engine::Of(env);
     auto o = Napi::Object::New(env);
-    o.Set("instructionSet", engine.backend()->table().variant);
-    o.Set("threads", engine.backend()->pool().threads());
+    o.Set("instructionSet", engine->backend().variant);
+    o.Set("threads", engine->pool().threads());
     o.Set("bytesInUse", double(Buffer::InUse()));
     o.Set("byteLimit", double(Buffer::Limit()));
     return o;
@@ -50,11 +50,11 @@ Napi::Value State(const Napi::CallbackInfo& info) {
 Napi::Value SetThreads(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    Engine& engine = Engine::Of(env);
-    return engine.executor().Submit(
+    const auto engine = Engine::Of(env);
+    return engine->executor().Submit(
         env,
-        [backend = engine.backend(), threads = int(info[0].ToNumber())](const CancelToken&) {
-          backend->pool().Resize(threads);
+        [engine, threads = int(info[0].ToNumber())](const CancelToken&) {
+          engine->pool().Resize(threads);
         },
         [](Napi::Env e) { return e.Undefined(); });
   });
@@ -70,7 +70,7 @@ Napi::Value EstimateMemory(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
     const MemoryEstimate e = Model::Estimate(
-        Engine::Of(env).backend()->table(), ReadConfig(info[0].As<Napi::Object>()),
+        Engine::Of(env)->backend(), ReadConfig(info[0].As<Napi::Object>()),
         ReadDType(info[1]), info[2].ToBoolean(), info[3].ToNumber().Int64Value(),
         info[4].ToNumber().Int64Value(), info[5].ToBoolean());
     auto o = Napi::Object::New(env);
@@ -87,11 +87,11 @@ Napi::Value EstimateMemory(const Napi::CallbackInfo& info) {
 Napi::Value MeasureLimits(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    Engine& engine = Engine::Of(env);
-    return engine.executor().Submit(
+    const auto engine = Engine::Of(env);
+    return engine->executor().Submit(
         env,
-        [backend = engine.backend()](const CancelToken&) {
-          return MeasureMachine(backend->table());
+        [engine](const CancelToken&) {
+          return MeasureMachine(engine->backend());
         },
         [](Napi::Env e, MachineLimits& limits) {
           auto o = Napi::Object::New(e);

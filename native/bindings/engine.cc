@@ -25,12 +25,12 @@ int ThreadsFromEnvironment() {
 }  // namespace
 
 Engine::Engine(Napi::Env env)
-    : backend_(std::make_shared<CpuBackend>(ThreadsFromEnvironment())), executor_(env) {}
+    : backend_(ThreadsFromEnvironment()), executor_(env) {}
 
-Engine& Engine::Of(Napi::Env env) {
+std::shared_ptr<Engine> Engine::Of(Napi::Env env) {
   auto* environment = env.GetInstanceData<Environment>();
-  if (!environment->engine) environment->engine = std::make_unique<Engine>(env);
-  return *environment->engine;
+  if (!environment->engine) environment->engine = std::make_shared<Engine>(env);
+  return environment->engine;
 }
 
 }  // namespace alignlab

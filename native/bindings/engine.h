@@ -1,4 +1,5 @@
-// What one Node environment (the main thread, a worker) owns: its backend and its executor.
+// What one Node environment (the main thread, a worker) has: its backend and its executor. Models
+// and passes keep it, too, since they may be collected after the environment's own data.
 #pragma once
 
 #include <napi.h>
@@ -15,14 +16,15 @@ class Engine {
  public:
   // The engine of this environment, made at first use. Throws ISA_UNSUPPORTED or OPTION_INVALID
   // for a bad ALIGNLAB_ISA or ALIGNLAB_THREADS.
-  static Engine& Of(Napi::Env env);
+  static std::shared_ptr<Engine> Of(Napi::Env env);
 
   explicit Engine(Napi::Env env);
-  const std::shared_ptr<CpuBackend>& backend() const { return backend_; }
+  const Backend& backend() const { return backend_.table(); }
+  Pool& pool() { return backend_.pool(); }
   Executor& executor() { return executor_; }
 
  private:
-  std::shared_ptr<CpuBackend> backend_;  // models keep it, too
+  CpuBackend backend_;
   Executor executor_;
 };
 

@@ -7,7 +7,7 @@ namespace alignlab {
 
 struct Environment {
   Napi::FunctionReference model_constructor, pass_constructor;
-  std::unique_ptr<Engine> engine;
+  std::shared_ptr<Engine> engine;
 };
 
 }  // namespace alignlab

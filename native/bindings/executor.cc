@@ -4,6 +4,7 @@
 #include <deque>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "bindings/js_error.h"
 
@@ -40,6 +41,7 @@ struct Executor::State {
   std::mutex mutex;
   std::condition_variable wake;
   std::deque<std::unique_ptr<Job>> queue;
+  std::vector<std::shared_ptr<void>> garbage;
   std::shared_ptr<CancelToken> running;
   bool closed = false;
   std::thread thread;
@@ -88,13 +90,27 @@ void Executor::Post(std::function<void(Napi::Env)> deliver) {
   state_->Send(std::move(message));
 }
 
+void Executor::Discard(std::shared_ptr<void> garbage) {
+  if (!state_) return;  // closed: it goes here and now
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->garbage.push_back(std::move(garbage));
+  }
+  state_->wake.notify_one();
+}
+
 void Executor::State::Loop() {
   for (;;) {
     std::unique_ptr<Job> job;
+    std::vector<std::shared_ptr<void>> dropped;
     {
       std::unique_lock lock(mutex);
-      wake.wait(lock, [this] { return closed || !queue.empty(); });
-      if (queue.empty()) return;
+      wake.wait(lock, [this] { return closed || !queue.empty() || !garbage.empty(); });
+      dropped.swap(garbage);
+      if (queue.empty()) {
+        if (closed) return;
+        continue;
+      }
       job = std::move(queue.front());
       queue.pop_front();
       running = job->cancel;

@@ -73,6 +73,10 @@ class Executor {
   // of work that ends later is settled.
   void Post(std::function<void(Napi::Env)> deliver);
 
+  // Destroys `garbage` on the executor's thread: giving gigabytes back to the system takes longer
+  // than the JavaScript thread may be kept.
+  void Discard(std::shared_ptr<void> garbage);
+
   // Cancels all work, waits for the running piece, and takes no more. Idempotent.
   void Close();
 

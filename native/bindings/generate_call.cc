@@ -60,7 +60,7 @@ Napi::Value ModelObject::Generate(const Napi::CallbackInfo& info) {
     if (info[2].IsFunction())
       on_tokens = std::make_shared<Napi::FunctionReference>(
           Napi::Persistent(info[2].As<Napi::Function>()));
-    Executor& executor = Engine::Of(env).executor();
+    Executor& executor = Engine::Of(env)->executor();
     Generator::OnTokens report;
     if (on_tokens)
       report = [&executor, on_tokens](const std::vector<TokenEvent>& events) {

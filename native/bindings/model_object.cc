@@ -27,7 +27,7 @@ Napi::Object ScoresToJs(Napi::Env env, const ScoreResult& r) {
   return o;
 }
 
-Executor& ExecutorOf(Napi::Env env) { return Engine::Of(env).executor(); }
+Executor& ExecutorOf(Napi::Env env) { return Engine::Of(env)->executor(); }
 
 Napi::Value Nothing(Napi::Env env) { return env.Undefined(); }
 
@@ -46,6 +46,7 @@ PassObject::PassObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
 Napi::Object PassObject::Wrap(Napi::Env env, std::shared_ptr<ForwardPass> pass) {
   Napi::Object object = env.GetInstanceData<Environment>()->pass_constructor.New({});
   PassObject* self = Unwrap(object);
+  self->engine_ = Engine::Of(env);
   self->external_ = int64_t(pass->bytes());
   self->pass_ = std::move(pass);
   Napi::MemoryManagement::AdjustExternalMemory(env, self->external_);
@@ -61,7 +62,7 @@ std::shared_ptr<ForwardPass> PassObject::Of(const Napi::Value& value) {
 }
 
 void PassObject::Release(Napi::BasicEnv env) {
-  pass_.reset();
+  if (pass_) engine_->executor().Discard(std::move(pass_));
   Napi::MemoryManagement::AdjustExternalMemory(env, -external_);
   external_ = 0;
 }
@@ -91,11 +92,11 @@ ModelObject::ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   const Napi::Env env = info.Env();
   Guarded(env, [&] {
     info.This().As<Napi::Object>().TypeTag(&kModelTag);
-    backend_ = Engine::Of(env).backend();
+    engine_ = Engine::Of(env);
     if (info[0].IsExternal()) {
       Adopt(env, *info[0].As<Napi::External<std::shared_ptr<Model>>>().Data());
     } else {
-      Adopt(env, std::make_shared<Model>(backend_->table(), ReadConfig(info[0].As<Napi::Object>()),
+      Adopt(env, std::make_shared<Model>(engine_->backend(), ReadConfig(info[0].As<Napi::Object>()),
                                          ReadDType(info[1]), info[2].ToBoolean()));
     }
   });
@@ -114,7 +115,7 @@ void ModelObject::Adopt(Napi::Env env, std::shared_ptr<Model> model) {
 
 // Work that is queued keeps the model alive until it is done.
 void ModelObject::Release(Napi::BasicEnv env) {
-  model_.reset();
+  if (model_) engine_->executor().Discard(std::move(model_));
   Napi::MemoryManagement::AdjustExternalMemory(env, -external_);
   external_ = 0;
 }

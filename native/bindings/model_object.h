@@ -25,6 +25,7 @@ class PassObject : public Napi::ObjectWrap<PassObject> {
   void Dispose(const Napi::CallbackInfo& info);
   void Release(Napi::BasicEnv env);
   std::shared_ptr<ForwardPass> pass_;
+  std::shared_ptr<Engine> engine_;
   int64_t external_ = 0;
 };
 
@@ -63,7 +64,7 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   void Dispose(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Model> model_;
-  std::shared_ptr<CpuBackend> backend_;  // outlives the model
+  std::shared_ptr<Engine> engine_;  // outlives the model
   int64_t external_ = 0;                 // bytes told to the garbage collector
 };
 

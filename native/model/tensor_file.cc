@@ -56,6 +56,13 @@ class MappedFile {
                                             " does. It was cut short: copy it again.");
     return data_ + range.begin;
   }
+  // Read pages would count as this process's memory until the file is closed.
+  void Forget(const TensorRange& range) const {
+    const uint64_t page = uint64_t(sysconf(_SC_PAGESIZE));
+    const uint64_t end = range.begin + uint64_t(range.elements()) * SizeOf(range.dtype);
+    const uint64_t first = (range.begin + page - 1) / page * page, last = end / page * page;
+    if (first < last) madvise(const_cast<char*>(data_) + first, last - first, MADV_DONTNEED);
+  }
 
  private:
   std::string path_;
@@ -121,6 +128,7 @@ void ReadOne(const TensorRange& range, const Slot& slot, const MappedFile& file,
     throw Error("NON_FINITE", "Tensor " + range.name + " in " + range.path +
                                   " holds values that are not finite. The checkpoint is damaged "
                                   "or the run that wrote it had diverged: take an earlier one.");
+  file.Forget(range);
 }
 
 float* FlatBuffer(Parameters& p, TensorSet set) {

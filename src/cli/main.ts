@@ -22,6 +22,12 @@ const program = new Command('alignlab')
   .addCommand(verifyCommand)
   .addCommand(demoCommand);
 
+// A reader that has seen enough (`| head`) ends the command quietly.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -16,7 +16,7 @@ import { count, heading, indent, print, showProgress, style, wrap } from './disp
 import { type Fables, longestCopiedRun, readFables } from './fables.js';
 import { lossOf, modelConfig, train } from './training.js';
 
-export interface DemoOptions {
+interface DemoOptions {
   readonly steps: number;
   readonly seed: number;
   /** Where the checkpoint goes; a checkpoint that stands there is replaced. */
@@ -27,7 +27,7 @@ export interface DemoOptions {
 const vocabulary = 1280; // at most: pairs that occur once are not merged
 const fablesPerBatch = 4;
 const endToken = 0;
-const starts = ['Once a fox', 'Once an old turtle', 'Once two mice'];
+const starts = ['Once a fox', 'Once there was an old turtle', 'Once there was a bear'];
 
 const writeTokenizer = async (folder: string, files: TokenizerFiles): Promise<void> => {
   await writeFile(join(folder, 'tokenizer.json'), `${JSON.stringify(files.definition, null, 1)}\n`);
@@ -134,7 +134,7 @@ const showNext = (out: string): void => {
     ? 'npm run ts -- src/cli/main.ts'
     : 'npx alignlab';
   print(`\nSaved as a Hugging Face checkpoint in ${style('bold', out)}. Next:`);
-  print(`${indent}${command} generate --model ${out} --prompt "Once a wolf"`);
+  print(`${indent}${command} generate --model ${out} --prompt "Once there was a wolf"`);
   print(`${indent}${command} inspect ${out}`);
 };
 
@@ -149,7 +149,12 @@ export const runDemo = async (options: DemoOptions): Promise<boolean> => {
   await using model = await LanguageModel.create(modelConfig(files.size), { seed, signal });
   const { width, layers } = model.shape;
 
-  print(style('dim', `alignlab ${packageVersion}, ${instructionSet}, ${threads} threads`));
+  print(
+    style(
+      'dim',
+      `alignlab ${packageVersion}, ${instructionSet}, ${threads} thread${threads === 1 ? '' : 's'}`,
+    ),
+  );
   heading(
     `Training: a llama of ${layers} layers, width ${width}, from random weights ` +
       `on ${fables.training.length} short fables`,
@@ -160,7 +165,7 @@ export const runDemo = async (options: DemoOptions): Promise<boolean> => {
   heading('Sampling: three fables of its own');
   const prompts = starts.map((start) => tokenizer.encode(start));
   const sampling = { maxNewTokens: 200, stopTokens: [endToken], seed, signal };
-  const samples = await model.generate(prompts, { ...sampling, temperature: 0.7, topP: 0.95 });
+  const samples = await model.generate(prompts, { ...sampling, temperature: 0.6, topP: 0.95 });
   showSamples(samples, tokenizer, fables);
 
   heading('Exactness: log-probs of 8 samples as the sampler gave them, to the bit, against');

@@ -24,7 +24,8 @@ export const indent = '  ';
 
 /** The text in lines that fit the terminal, at most 88 columns, indented. */
 export const wrap = (text: string): string => {
-  const width = Math.max(40, Math.min(88, process.stdout.columns ?? 88)) - indent.length;
+  const columns = process.stdout.columns || 88; // undefined in a file, 0 in some pseudo-terminals
+  const width = Math.max(40, Math.min(88, columns)) - indent.length;
   const lines: string[] = [];
   for (const word of text.split(/\s+/)) {
     const line = lines.at(-1);
@@ -36,20 +37,21 @@ export const wrap = (text: string): string => {
 
 export const count = (n: number): string => Math.round(n).toLocaleString('en-US');
 
-export interface Progress {
+interface Progress {
   update(step: TrainingStep): void;
   stop(): void;
 }
 
 const bar = (steps: number, tokensPerSecond: (step: TrainingStep) => string): Progress => {
+  // With the longest numbers 77 columns.
   const format =
-    `${indent}${style('cyan', '{bar}')} {percentage} %   step {value} of {total}   ` +
-    'loss {loss}   {rate} tokens/s';
+    `${indent}${style('cyan', '{bar}')} {percentage} %  step {value} of {total}  ` +
+    'loss {loss}  {rate} tokens/s';
   const live = new cliProgress.SingleBar(
-    { format, stream: process.stdout, hideCursor: true, gracefulExit: false, barsize: 24 },
+    { format, stream: process.stdout, hideCursor: true, gracefulExit: false, barsize: 20 },
     cliProgress.Presets.shades_classic,
   );
-  live.start(steps, 0, { loss: '-', rate: '-' });
+  live.start(steps, 0, { loss: '…', rate: '…' });
   return {
     update: (step) => {
       live.update(step.step, { loss: step.loss.toFixed(2), rate: tokensPerSecond(step) });

@@ -25,7 +25,7 @@ export const modelConfig = (vocab: number): JsonObject => ({
   eos_token_id: 0,
 });
 
-export interface TrainingOptions {
+interface TrainingOptions {
   readonly steps: number;
   readonly signal?: AbortSignal;
 }

@@ -7,6 +7,7 @@ import {
   type TokenEvent,
   generationRequest,
   toGeneration,
+  whole,
 } from './generate.js';
 import type { ModelHandle } from './handle.js';
 import type { NativeOnTokens } from './native.js';
@@ -26,7 +27,8 @@ export const runGeneration = async (
   endTokens: readonly number[],
   emit?: (event: TokenEvent) => void,
 ): Promise<Generation[]> => {
-  const { samples = 1, maxBatch = 64, signal } = options;
+  const { samples = 1, signal } = options;
+  const maxBatch = whole('maxBatch', options.maxBatch ?? 64, 1);
   const watch = new StopStringWatch(options);
   const request = generationRequest(prompts, options, endTokens);
   signal?.throwIfAborted();

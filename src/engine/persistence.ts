@@ -7,7 +7,7 @@ import { type WeightDtype, encodeHeader, openSafetensors } from '../checkpoint/s
 import { planSave, saveFolder, writeTexts } from '../checkpoint/save.js';
 import { AlignlabError } from '../errors.js';
 import type { ModelHandle } from './handle.js';
-import type { TensorSet } from './native.js';
+import { type TensorSet, guarded } from './native.js';
 import { rangesOfFile, rangesToWrite } from './tensors.js';
 
 export interface SaveOptions {
@@ -73,8 +73,8 @@ export const saveMoments = async (
   description: ModelDescription,
   folder: string,
 ): Promise<void> => {
+  const metadata = { step: String(guarded(() => handle.native.step)) };
   await mkdir(folder, { recursive: true });
-  const metadata = { step: String(handle.native.step) };
   for (const set of momentSets) {
     await writeTensorSet(handle, description, set, momentFile(folder, set), metadata);
   }
@@ -125,6 +125,6 @@ export const loadMoments = async (
   }
   for (const { set, step, located } of opened) {
     await handle.run((model) => model.read(set, rangesOfFile(located, model.slotNames())));
-    handle.native.step = step;
+    guarded(() => (handle.native.step = step));
   }
 };

@@ -65,7 +65,8 @@ const largestDifference = (
   let at = 0;
   a.forEach((value, i) => {
     const difference = Math.abs(value - (b[i] ?? NaN));
-    if (!(difference <= error)) [error, at] = [difference, i];
+    // Written so that NaN is taken, and then kept.
+    if (!(difference <= error) && !Number.isNaN(error)) [error, at] = [difference, i];
   });
   return { error, at };
 };
@@ -98,7 +99,7 @@ const adamWError = (
     const allowed =
       learningRate * 2 * Math.min(1, gradientError || 1) + Math.abs(expected) * 2.4e-7 + 1e-9;
     const ratio = Math.abs(value - expected) / allowed;
-    if (!(ratio <= error)) [error, at] = [ratio, i];
+    if (!(ratio <= error) && !Number.isNaN(error)) [error, at] = [ratio, i];
   });
   return { error, at };
 };

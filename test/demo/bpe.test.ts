@@ -11,7 +11,7 @@ const merges = (text: string, size: number): string[] =>
   (learnTokenizer(text, size).definition as { model: { merges: string[] } }).model.merges;
 
 test('merges are learnt by frequency, ties in order', (t) => {
-  // "ab" occurs 5 times; then "abc" 3 times and " abc" never twice in a row with the same start.
+  // "ab" occurs five times, more than any other pair.
   t.deepEqual(merges('abcabcabcxabyab', 257 + 1), ['a b']);
   t.deepEqual(merges('ab ab ab', 1000), ['a b', 'Ġ ab']);
   t.deepEqual(merges('ba dc ba dc', 257 + 2), ['b a', 'd c']);

@@ -52,12 +52,22 @@ const badBatches: readonly (readonly [string, unknown, ErrorCode, string])[] = [
   ['a token past the vocabulary', [{ tokens: [1, 320] }], 'TOKEN_OUT_OF_RANGE', '320'],
   ['a negative token', [{ tokens: [1, -1] }], 'TOKEN_OUT_OF_RANGE', '-1'],
   ['a typed negative token', [{ tokens: Int32Array.of(4, -7) }], 'TOKEN_OUT_OF_RANGE', '-7'],
-  ['a typed token past it', [{ tokens: Int32Array.of(4, 2 ** 30) }], 'TOKEN_OUT_OF_RANGE', 'place 1'],
+  [
+    'a typed token past it',
+    [{ tokens: Int32Array.of(4, 2 ** 30) }],
+    'TOKEN_OUT_OF_RANGE',
+    'place 1',
+  ],
   ['a fraction', [{ tokens: [1, 2.5] }], 'TOKEN_OUT_OF_RANGE', '2.5'],
   ['no number', [{ tokens: [1, NaN] }], 'TOKEN_OUT_OF_RANGE', 'NaN'],
   ['a huge token', [{ tokens: [1, 2 ** 32 + 1] }], 'TOKEN_OUT_OF_RANGE', '4294967297'],
   ['its own parent', [{ tokens: [1], parent: 0 }], 'BATCH_INVALID', 'segment 0'],
-  ['a parent further on', [{ tokens: [1], parent: 1 }, { tokens: [2] }], 'BATCH_INVALID', 'segment 0'],
+  [
+    'a parent further on',
+    [{ tokens: [1], parent: 1 }, { tokens: [2] }],
+    'BATCH_INVALID',
+    'segment 0',
+  ],
   [
     'a cycle',
     [{ tokens: [1] }, { tokens: [1], parent: 2 }, { tokens: [1], parent: 1 }],
@@ -67,7 +77,12 @@ const badBatches: readonly (readonly [string, unknown, ErrorCode, string])[] = [
   ['a negative parent', [{ tokens: [1] }, { tokens: [1], parent: -2 }], 'BATCH_INVALID', '-2'],
   ['a parent of -1', [{ tokens: [1] }, { tokens: [1], parent: -1 }], 'BATCH_INVALID', '-1'],
   ['a fractional parent', [{ tokens: [1] }, { tokens: [1], parent: 0.5 }], 'BATCH_INVALID', '0.5'],
-  ['a huge parent', [{ tokens: [1] }, { tokens: [1], parent: 2 ** 32 }], 'BATCH_INVALID', '4294967296'],
+  [
+    'a huge parent',
+    [{ tokens: [1] }, { tokens: [1], parent: 2 ** 32 }],
+    'BATCH_INVALID',
+    '4294967296',
+  ],
   ['a long sequence', [{ tokens: long(129) }], 'SEQUENCE_TOO_LONG', '128 positions'],
   [
     'a long path',
@@ -87,44 +102,50 @@ test('bad batches', (t) =>
     ),
   ));
 
-const badSampling: readonly (readonly [string, Partial<Record<keyof SamplingOptions, unknown>>])[] = [
-  ['temperature', { temperature: -1 }],
-  ['temperature', { temperature: NaN }],
-  ['temperature', { temperature: Infinity }],
-  ['topK', { topK: -1 }],
-  ['topK', { topK: 1.5 }],
-  ['topP', { topP: 0 }],
-  ['topP', { topP: 1.1 }],
-  ['topP', { topP: NaN }],
-  ['minP', { minP: -0.1 }],
-  ['minP', { minP: 2 }],
-  ['repetitionPenalty', { repetitionPenalty: 0 }],
-  ['presencePenalty', { presencePenalty: NaN }],
-  ['frequencyPenalty', { frequencyPenalty: Infinity }],
-  ['maxNewTokens', { maxNewTokens: -1 }],
-  ['maxNewTokens', { maxNewTokens: 2 ** 31 }],
-  ['minNewTokens', { minNewTokens: 9, maxNewTokens: 8 }],
-  ['minNewTokens', { minNewTokens: NaN }],
-  ['stop token', { stopTokens: [320] }],
-  ['stop token', { stopTokens: [-1] }],
-  ['stop', { stopTokens: [1.5] }],
-  ['stopTokens', { stopTokens: Array.from({ length: 320 }, (_, i) => i), minNewTokens: 1 }],
-  ['stop string', { stopStrings: [''], decode: String }],
-  ['samples', { samples: 0 }],
-  ['samples', { samples: 1.5 }],
-  ['seed', { seed: 0.5 }],
-  ['seed', { seed: NaN }],
-  ['maxBatch', { maxBatch: 0 }],
-  ['maxBatch', { maxBatch: NaN }],
-  ['maxBatch', { maxBatch: 2 ** 32 + 1 }],
-];
+const badSampling: readonly (readonly [string, Partial<Record<keyof SamplingOptions, unknown>>])[] =
+  [
+    ['temperature', { temperature: -1 }],
+    ['temperature', { temperature: NaN }],
+    ['temperature', { temperature: Infinity }],
+    ['topK', { topK: -1 }],
+    ['topK', { topK: 1.5 }],
+    ['topP', { topP: 0 }],
+    ['topP', { topP: 1.1 }],
+    ['topP', { topP: NaN }],
+    ['minP', { minP: -0.1 }],
+    ['minP', { minP: 2 }],
+    ['repetitionPenalty', { repetitionPenalty: 0 }],
+    ['presencePenalty', { presencePenalty: NaN }],
+    ['frequencyPenalty', { frequencyPenalty: Infinity }],
+    ['maxNewTokens', { maxNewTokens: -1 }],
+    ['maxNewTokens', { maxNewTokens: 2 ** 31 }],
+    ['minNewTokens', { minNewTokens: 9, maxNewTokens: 8 }],
+    ['minNewTokens', { minNewTokens: NaN }],
+    ['stop token', { stopTokens: [320] }],
+    ['stop token', { stopTokens: [-1] }],
+    ['stop', { stopTokens: [1.5] }],
+    ['stopTokens', { stopTokens: Array.from({ length: 320 }, (_, i) => i), minNewTokens: 1 }],
+    ['stop string', { stopStrings: [''], decode: String }],
+    ['samples', { samples: 0 }],
+    ['samples', { samples: 1.5 }],
+    ['seed', { seed: 0.5 }],
+    ['seed', { seed: NaN }],
+    ['maxBatch', { maxBatch: 0 }],
+    ['maxBatch', { maxBatch: NaN }],
+    ['maxBatch', { maxBatch: 2 ** 32 + 1 }],
+  ];
 
 test('bad sampling options are refused by name', (t) =>
   unharmed(t, (model) =>
     badSampling.map(([name, options]) => async () => {
       t.log(JSON.stringify(options));
       const sampling = { maxNewTokens: 8, ...options } as SamplingOptions;
-      assertError(t, await caught(() => model.generate([[1, 2]], sampling)), 'OPTION_INVALID', name);
+      assertError(
+        t,
+        await caught(() => model.generate([[1, 2]], sampling)),
+        'OPTION_INVALID',
+        name,
+      );
     }),
   ));
 
@@ -152,9 +173,18 @@ test('bad options of loading', async (t) => {
   assertError(t, await attempt({ device: 'tpu' }), 'DEVICE_UNAVAILABLE', 'tpu');
   assertError(t, await attempt({ scalarHead: 0 }), 'OPTION_INVALID', 'scalarHead');
   const config = smallConfig('llama');
-  assertError(t, await caught(() => LanguageModel.create(config, { dtype: int8 })), 'OPTION_INVALID');
+  assertError(
+    t,
+    await caught(() => LanguageModel.create(config, { dtype: int8 })),
+    'OPTION_INVALID',
+  );
   for (const seed of [0.5, NaN]) {
-    assertError(t, await caught(() => LanguageModel.create(config, { seed })), 'OPTION_INVALID', 'seed');
+    assertError(
+      t,
+      await caught(() => LanguageModel.create(config, { seed })),
+      'OPTION_INVALID',
+      'seed',
+    );
   }
   const model = await load(t, golden('llama'));
   assertError(t, await caught(() => model.clone({ dtype: int8 })), 'OPTION_INVALID', 'int8');
@@ -165,7 +195,14 @@ test('bad settings of the machine', async (t) => {
     assertError(t, await caught(() => setThreads(threads)), 'OPTION_INVALID', 'threads');
   }
   for (const bytes of [-1, NaN, 0.5, Infinity]) {
-    assertError(t, await caught(() => { setMemoryLimit(bytes); }), 'OPTION_INVALID', 'limit');
+    assertError(
+      t,
+      await caught(() => {
+        setMemoryLimit(bytes);
+      }),
+      'OPTION_INVALID',
+      'limit',
+    );
   }
 });
 
@@ -217,7 +254,12 @@ test('a file that is cut after its header was checked', async (t) => {
   const bytes = await readFile(join(golden('llama'), 'model.safetensors'));
   await writeFile(path, bytes.subarray(0, 5000));
   const cut = ranges.map((range) => ({ ...range, path }));
-  assertError(t, await caught(() => settle(model.read('weights', cut))), 'CHECKPOINT_INVALID', 'cut short');
+  assertError(
+    t,
+    await caught(() => settle(model.read('weights', cut))),
+    'CHECKPOINT_INVALID',
+    'cut short',
+  );
   await truncate(path, 0);
   assertError(t, await caught(() => settle(model.read('weights', cut))), 'CHECKPOINT_INVALID');
   const gone = ranges.map((range) => ({ ...range, path: join(folder, 'gone') }));

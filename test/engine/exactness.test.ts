@@ -8,7 +8,7 @@ import type { LanguageModel } from '../../src/engine/model.js';
 import { randomNumbers } from '../checkpoint/helpers.js';
 import { assertBitEqual } from '../helpers/arrays.js';
 import { randomFloats, randomForest, randomTokens, resultsOf } from '../helpers/forests.js';
-import { golden, load, weightBytes } from '../helpers/models.js';
+import { golden, load, odd, weightBytes } from '../helpers/models.js';
 import { runProgram } from '../helpers/programs.js';
 
 const dtypes = ['f32', 'bf16'] as const;
@@ -35,32 +35,44 @@ const settings: readonly SamplingOptions[] = [
   { samples: 2, temperature: 0, repetitionPenalty: 1.2, maxBatch: 4 },
 ];
 
-for (const family of families) {
-  for (const dtype of dtypes) {
+/** Samples, then scores and differentiates the same tokens. */
+const assertAgreement = async (
+  t: Parameters<typeof load>[0],
+  model: LanguageModel,
+  texts: readonly Int32Array[],
+): Promise<void> => {
+  for (const options of settings) {
+    const generations = await model.generate(texts, {
+      ...options,
+      maxNewTokens: 30,
+      stopTokens: [7, 8, 9],
+      seed: 3,
+    });
+    for (const [index, prompt] of texts.entries()) {
+      const own = generations.filter((generation) => generation.prompt === index);
+      t.is(own.length, options.samples ?? 1);
+      const responses = own.map(({ tokens }) => tokens);
+      const batch = promptWithResponses(prompt, responses);
+      const scores = await model.score(batch);
+      using pass = await model.forward(batch);
+      assertBitEqual(t, pass.logProbs, scores.logProbs, 'forward and score');
+      own.forEach(({ logProbs }, i) => {
+        assertBitEqual(t, logProbs, scores.logProbsOf(i + 1), `prompt ${index} sample ${i}`);
+      });
+    }
+  }
+};
+
+for (const dtype of dtypes) {
+  for (const family of families) {
     test(`${family} ${dtype}: sampler, scorer and training forward agree in every bit`, async (t) => {
-      const model = await load(t, golden(family), { dtype });
-      for (const options of settings) {
-        const generations = await model.generate(prompts, {
-          ...options,
-          maxNewTokens: 30,
-          stopTokens: [7, 8, 9],
-          seed: 3,
-        });
-        for (const [index, prompt] of prompts.entries()) {
-          const own = generations.filter((generation) => generation.prompt === index);
-          t.is(own.length, options.samples ?? 1);
-          const batch = promptWithResponses(
-            prompt,
-            own.map(({ tokens }) => tokens),
-          );
-          const scores = await model.score(batch);
-          using pass = await model.forward(batch);
-          assertBitEqual(t, pass.logProbs, scores.logProbs, 'forward and score');
-          own.forEach(({ logProbs }, i) => {
-            assertBitEqual(t, logProbs, scores.logProbsOf(i + 1), `prompt ${index} sample ${i}`);
-          });
-        }
-      }
+      await assertAgreement(t, await load(t, golden(family), { dtype }), prompts);
+    });
+  }
+  for (const family of ['llama', 'gpt2', 'gpt_neox']) {
+    test(`an odd ${family} ${dtype}: they agree as well`, async (t) => {
+      const texts = prompts.map((prompt) => prompt.map((token) => token % 17));
+      await assertAgreement(t, await odd(t, family, { dtype }), texts);
     });
   }
 }
@@ -77,7 +89,11 @@ for (const dtype of dtypes) {
     for (const threads of [1, 2, 3]) {
       await setThreads(threads);
       t.is(engineInfo().threads, threads);
-      t.deepEqual((await model.generate(prompts, options)).map(same), expected, `${threads} threads`);
+      t.deepEqual(
+        (await model.generate(prompts, options)).map(same),
+        expected,
+        `${threads} threads`,
+      );
     }
     // Alone, each with the seed and stream that it had in company: streams count from 0, so only
     // the first prompt's samples keep theirs.
@@ -102,18 +118,21 @@ const trained = async (model: LanguageModel, seed: number): Promise<Buffer> => {
 };
 
 for (const dtype of dtypes) {
-  test.serial(`${dtype}: training from one seed gives the same weights, byte for byte`, async (t) => {
-    t.teardown(() => setThreads(engineInfo().hardwareThreads));
-    for (const family of ['llama-tied', 'gpt2', 'gpt_neox']) {
-      const run = async (seed: number) => trained(await load(t, golden(family), { dtype }), seed);
-      const expected = await run(40);
-      for (const threads of [1, 2, 3]) {
-        await setThreads(threads);
-        t.true(expected.equals(await run(40)), `${family}, ${threads} threads`);
+  test.serial(
+    `${dtype}: training from one seed gives the same weights, byte for byte`,
+    async (t) => {
+      t.teardown(() => setThreads(engineInfo().hardwareThreads));
+      for (const family of ['llama-tied', 'gpt2', 'gpt_neox']) {
+        const run = async (seed: number) => trained(await load(t, golden(family), { dtype }), seed);
+        const expected = await run(40);
+        for (const threads of [1, 2, 3]) {
+          await setThreads(threads);
+          t.true(expected.equals(await run(40)), `${family}, ${threads} threads`);
+        }
+        t.false(expected.equals(await run(50)), 'other data must give other weights');
       }
-      t.false(expected.equals(await run(50)), 'other data must give other weights');
-    }
-  });
+    },
+  );
 }
 
 test('one seed gives one sample, another seed another', async (t) => {
@@ -139,7 +158,9 @@ for (const { name, supported } of engineInfo().instructionSets) {
 }
 
 test('an unknown instruction set is refused by name', async (t) => {
-  const { code, stdout } = await runProgram('verify.ts', [golden('llama')], { ALIGNLAB_ISA: 'mmx' });
+  const { code, stdout } = await runProgram('verify.ts', [golden('llama')], {
+    ALIGNLAB_ISA: 'mmx',
+  });
   t.is(code, 0);
   const { code: errorCode, message } = JSON.parse(stdout) as { code: string; message: string };
   t.is(errorCode, 'ISA_UNSUPPORTED');

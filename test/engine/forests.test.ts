@@ -13,7 +13,8 @@ import {
   reordered,
   resultsOf,
 } from '../helpers/forests.js';
-import { golden, gradientsOf, load } from '../helpers/models.js';
+import { golden, load, odd } from '../helpers/models.js';
+import { gradientsFor } from '../helpers/perturbed.js';
 
 const families = ['llama3-rope', 'qwen3', 'gpt2', 'gpt_neox', 'gpt_neox-sequential', 'qwen2'];
 const dtypes = ['f32', 'bf16'] as const;
@@ -32,12 +33,33 @@ const spread = (forest: readonly TokenSegment[], coefficients: Float32Array): Fl
   return Float32Array.from(out);
 };
 
-for (const family of families) {
+const oddFamilies = ['llama', 'qwen2', 'qwen3', 'gpt2', 'gpt_neox'];
+
+/** Reference models, and the odd shapes of `odd`. */
+const models: readonly {
+  readonly name: string;
+  readonly vocab: number;
+  readonly make: (t: Parameters<typeof load>[0], dtype: 'f32' | 'bf16') => Promise<LanguageModel>;
+}[] = [
+  ...families.map((name) => ({
+    name,
+    vocab: 320,
+    make: (t: Parameters<typeof load>[0], dtype: 'f32' | 'bf16') =>
+      load(t, golden(name), { dtype }),
+  })),
+  ...oddFamilies.map((family) => ({
+    name: `an odd ${family}`,
+    vocab: 17,
+    make: (t: Parameters<typeof load>[0], dtype: 'f32' | 'bf16') => odd(t, family, { dtype }),
+  })),
+];
+
+for (const { name, vocab, make } of models) {
   for (const dtype of dtypes) {
-    test(`${family} ${dtype}: a forest scores as its paths do, bit for bit`, async (t) => {
-      const model = await load(t, golden(family), { dtype, trainable: false });
+    test(`${name} ${dtype}: a forest scores as its paths do, bit for bit`, async (t) => {
+      const model = await make(t, dtype);
       for (const seed of [1, 2, 3]) {
-        const forest = randomForest(seed);
+        const forest = randomForest(seed, { vocab });
         const sequences = asSequences(forest);
         const scores = await model.score(forest, { entropy: true });
         const full = await model.score(sequences, { entropy: true });
@@ -46,7 +68,7 @@ for (const family of families) {
         t.is(scores.entropies.length, results);
         sequences.forEach(({ segment }, i) => {
           const count = resultsOf(forest[segment]!);
-          const end = <T extends Float32Array>(values: T) => values.slice(values.length - count);
+          const end = (values: Float32Array) => values.slice(values.length - count);
           const what = `forest ${seed}, segment ${segment}`;
           assertBitEqual(t, scores.logProbsOf(segment), end(full.logProbsOf(i)), what);
           assertBitEqual(t, scores.entropiesOf(segment), end(full.entropiesOf(i)), what);
@@ -55,26 +77,29 @@ for (const family of families) {
     });
   }
 
-  test(`${family}: a forest has the gradients of its paths`, async (t) => {
-    const model = await load(t, golden(family), { dtype: 'f32' });
-    const forest = randomForest(4);
-    const gradients = async (batch: readonly TokenSegment[], a: Float32Array, e: Float32Array) => {
-      const pass = await model.forward(batch, { entropy: true });
-      await pass.backward({ logProbs: a, entropies: e });
-      const result = await gradientsOf(model);
-      await model.zeroGradients();
-      return result;
-    };
+  test(`${name}: a forest has the gradients of its paths`, async (t) => {
+    const model = await make(t, 'f32');
+    const forest = randomForest(4, { vocab });
     const random = randomNumbers(5);
     const count = forest.reduce((sum, segment) => sum + resultsOf(segment), 0);
     const [a, e] = [randomFloats(random, count), randomFloats(random, count)];
+    const gradients = (
+      batch: readonly TokenSegment[],
+      logProbs: Float32Array,
+      entropies: Float32Array,
+    ) =>
+      gradientsFor(model, {
+        batch,
+        options: { entropy: true },
+        coefficients: { logProbs, entropies },
+      });
     const asForest = await gradients(forest, a, e);
     const sequences = asSequences(forest).map(({ tokens }) => ({ tokens }));
     const asPaths = await gradients(sequences, spread(forest, a), spread(forest, e));
     // The same f32 terms in another order of addition: a shared prompt's are added once here, in
     // each sequence there. 1e-5 of a tensor is about a hundred roundings.
-    const { error, name } = worstTensor(asForest, asPaths);
-    t.true(error < 1e-5, `${name} differs by ${error}`);
+    const { error, name: tensor } = worstTensor(asForest, asPaths);
+    t.true(error < 1e-5, `${tensor} differs by ${error}`);
   });
 }
 

@@ -26,7 +26,9 @@ test('results come in the order of prompts, then samples', async (t) => {
 test('a stop token ends a sequence and is part of it', async (t) => {
   const model = await llama(t);
   const free = await model.generate(prompts, { samples: 4, maxNewTokens: 30, stopTokens: [] });
-  t.true(free.every(({ tokens, finishReason }) => tokens.length === 30 && finishReason === 'length'));
+  t.true(
+    free.every(({ tokens, finishReason }) => tokens.length === 30 && finishReason === 'length'),
+  );
   const stopTokens = [free[0]!.tokens[10]!, free[5]!.tokens[3]!];
   const stopped = await model.generate(prompts, { samples: 4, maxNewTokens: 30, stopTokens });
   stopped.forEach(({ tokens, logProbs, finishReason }, i) => {
@@ -93,7 +95,9 @@ test('what decode throws rejects the call, and the model goes on', async (t) => 
   const decode = (): string => {
     throw failure;
   };
-  const error = await caught(() => model.generate(prompts, { stopStrings: ['x'], decode, maxNewTokens: 20 }));
+  const error = await caught(() =>
+    model.generate(prompts, { stopStrings: ['x'], decode, maxNewTokens: 20 }),
+  );
   t.is(error, failure);
   t.is((await model.generate(prompts, { maxNewTokens: 2, stopTokens: [] })).length, 3);
 });
@@ -157,9 +161,18 @@ test('a stream gives the tokens of generate, as they are drawn', async (t) => {
   t.deepEqual(await stream.result, expected);
   for (const { prompt, sample, tokens, logProbs, processedLogProbs } of expected) {
     const own = events.filter((event) => event.prompt === prompt && event.sample === sample);
-    t.deepEqual(own.map(({ token }) => token), [...tokens]);
-    t.deepEqual(own.map(({ logProb }) => logProb), [...logProbs]);
-    t.deepEqual(own.map((event) => event.processedLogProb), [...processedLogProbs]);
+    t.deepEqual(
+      own.map(({ token }) => token),
+      [...tokens],
+    );
+    t.deepEqual(
+      own.map(({ logProb }) => logProb),
+      [...logProbs],
+    );
+    t.deepEqual(
+      own.map((event) => event.processedLogProb),
+      [...processedLogProbs],
+    );
   }
 });
 

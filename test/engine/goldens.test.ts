@@ -29,7 +29,10 @@ for (const family of families) {
     const rows = await compareWithReference(join(goldens, 'models', family));
     t.deepEqual(failures(rows), []);
     for (const kind of ofFamilies) {
-      t.true(rows.some(({ quantity }) => kind.test(quantity)), `no ${kind} was compared`);
+      t.true(
+        rows.some(({ quantity }) => kind.test(quantity)),
+        `no ${kind} was compared`,
+      );
     }
   });
 }
@@ -41,7 +44,10 @@ test('the pretrained stories260k agrees with transformers', async (t) => {
   );
   t.deepEqual(failures(rows), []);
   for (const kind of common) {
-    t.true(rows.some(({ quantity }) => kind.test(quantity)), `no ${kind} was compared`);
+    t.true(
+      rows.some(({ quantity }) => kind.test(quantity)),
+      `no ${kind} was compared`,
+    );
   }
 });
 

@@ -12,7 +12,7 @@ import {
 } from '../checkpoint/helpers.js';
 import { assertTensorsBitEqual, dot, norm, worstTensor } from '../helpers/arrays.js';
 import { randomFloats, randomForest, resultsOf } from '../helpers/forests.js';
-import { type Tensors, golden, gradientsOf, load, owned } from '../helpers/models.js';
+import { type Tensors, golden, gradientsOf, load, odd, owned } from '../helpers/models.js';
 import { type Objective, gradientsFor, withDerivative } from '../helpers/perturbed.js';
 
 const objectiveOf = (seed: number, vocab: number, scalarOutputs = 0): Objective => {
@@ -73,6 +73,14 @@ for (const family of ['llama3-rope', 'qwen3', 'gpt2', 'gpt_neox', 'gpt_neox-sequ
     finiteDifferences(t, golden(family), objectiveOf(7, 320)));
 }
 
+for (const family of ['llama', 'qwen2', 'gpt2', 'gpt_neox']) {
+  test(`an odd ${family}: gradients are finite differences`, async (t) => {
+    const folder = join(await temporaryFolder(t), 'odd');
+    await (await odd(t, family)).save(folder);
+    await finiteDifferences(t, folder, objectiveOf(7, 17));
+  });
+}
+
 test('gradients of scalar heads are finite differences', async (t) => {
   const [fresh = '', reward = ''] = await scalarFolders(await temporaryFolder(t));
   await finiteDifferences(t, fresh, objectiveOf(8, 320, 3));
@@ -103,7 +111,9 @@ test('two backward passes accumulate', async (t) => {
     await pass.backward(coefficients);
   }
   const both = await gradientsOf(model);
-  const sum = new Map([...alone[0]].map(([k, a]) => [k, a.map((x, i) => x + alone[1].get(k)![i]!)]));
+  const sum = new Map(
+    [...alone[0]].map(([k, a]) => [k, a.map((x, i) => x + alone[1].get(k)![i]!)]),
+  );
   // f32 additions in another order.
   t.true(worstTensor(both, sum).error < 1e-5);
   const square = [...both.values()].reduce((total, x) => total + norm(x) ** 2, 0);

@@ -49,7 +49,10 @@ for (const dtype of ['f32', 'bf16'] as const) {
     const same = (await model.kl(copy, forest)).kl;
     t.is(same.length, count);
     // Both rows of logits have the same bits, so each term is p times 0: exactly zero.
-    t.true(same.every((x) => x === 0), `largest ${Math.max(...same)}`);
+    t.true(
+      same.every((x) => x === 0),
+      `largest ${Math.max(...same)}`,
+    );
     const pass = await copy.forward(forest);
     await pass.backward({ logProbs: new Float32Array(count).fill(1) });
     await copy.step({ learningRate: 1e-2 });

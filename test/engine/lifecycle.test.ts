@@ -196,24 +196,25 @@ test.serial('native methods refuse receivers and arguments of another kind', asy
   const { NativeModel } = native();
   await using facade = await LanguageModel.create(small);
   const model = new NativeModel(facade.shape, 'f32', true);
-  const names = Object.getOwnPropertyNames(NativeModel.prototype).filter(
-    (name) => !['constructor', 'step'].includes(name),
-  ) as (keyof typeof model & string)[];
-  t.true(names.length >= 14);
+  const methods = Object.entries(Object.getOwnPropertyDescriptors(NativeModel.prototype)).flatMap(
+    ([name, { value }]) =>
+      name === 'constructor' || typeof value !== 'function'
+        ? []
+        : [{ name, method: value as (this: unknown, ...args: unknown[]) => unknown }],
+  );
+  t.true(methods.length >= 15);
   const junk: readonly unknown[] = [undefined, null, 7, 'x', {}, [], new Float32Array(3), model];
+  const derived: unknown = Object.create(NativeModel.prototype as object);
   const settled = async (value: unknown): Promise<void> => {
     await (value as { promise?: Promise<unknown> } | undefined)?.promise?.catch(() => undefined);
   };
-  for (const name of names) {
-    const method = model[name] as (this: unknown, ...args: unknown[]) => unknown;
-    for (const receiver of [undefined, {}, Object.create(NativeModel.prototype), new Map()]) {
+  for (const { name, method } of methods) {
+    for (const receiver of [undefined, {}, derived, new Map()]) {
       t.throws(() => method.call(receiver), { any: true }, `${name} on another object`);
     }
     if (name === 'dispose') continue;
     for (const a of junk) {
-      for (const b of junk) {
-        await caught(() => settled(method.call(model, a, b, a, b)));
-      }
+      for (const b of junk) await caught(() => settled(method.call(model, a, b, a, b)));
     }
   }
   for (const a of junk) await caught(() => new NativeModel(a as never, 'f32', true));

@@ -2,8 +2,7 @@
 import type { ExecutionContext } from 'ava';
 import type { Tensors } from './models.js';
 
-const bitsOf = (x: Float32Array): Uint32Array =>
-  new Uint32Array(x.buffer, x.byteOffset, x.length);
+const bitsOf = (x: Float32Array): Uint32Array => new Uint32Array(x.buffer, x.byteOffset, x.length);
 
 /** Equal in every bit: tells 0 from -0, which deepEqual of typed arrays would not show well. */
 export const assertBitEqual = (
@@ -33,9 +32,10 @@ export const dot = (a: Float32Array, b: Float32Array): number =>
 
 export const norm = (x: Float32Array): number => Math.sqrt(dot(x, x));
 
-/** Euclidean norm of the difference over that of the second; NaN stays NaN. */
+/** Euclidean norm of the difference over that of the second; infinite where one is NaN. */
 export const relativeError = (a: Float32Array, b: Float32Array): number => {
   const difference = norm(a.map((x, i) => x - b[i]!));
+  if (Number.isNaN(difference)) return Infinity;
   return difference === 0 ? 0 : difference / norm(b);
 };
 
@@ -44,16 +44,7 @@ export const worstTensor = (a: Tensors, b: Tensors): { error: number; name: stri
   let worst = { error: 0, name: '' };
   for (const [name, values] of b) {
     const error = relativeError(a.get(name)!, values);
-    if (!(error <= worst.error)) worst = { error, name };
+    if (error > worst.error) worst = { error, name };
   }
   return worst;
 };
-
-export const largestDifference = (a: Float32Array, b: Float32Array): number =>
-  a.reduce((most, x, i) => {
-    const difference = Math.abs(x - b[i]!);
-    return difference <= most ? most : difference;
-  }, 0);
-
-export const concatenate = (parts: readonly Float32Array[]): Float32Array =>
-  Float32Array.from(parts.flatMap((part) => [...part]));

@@ -58,9 +58,7 @@ export const randomForest = (
 /** Tokens from the root to the end of the segment. */
 export const pathTo = (forest: readonly TokenSegment[], segment: number): Int32Array => {
   const { tokens, parent } = forest[segment]!;
-  return parent === undefined
-    ? tokens
-    : Int32Array.from([...pathTo(forest, parent), ...tokens]);
+  return parent === undefined ? tokens : Int32Array.from([...pathTo(forest, parent), ...tokens]);
 };
 
 /** One sequence per scored segment: its whole path, of which the segment is the end. */

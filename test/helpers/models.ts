@@ -7,7 +7,7 @@ import { openSafetensors } from '../../src/checkpoint/safetensors.js';
 import { readTensor } from '../../src/checkpoint/tensor-data.js';
 import type { LoadOptions } from '../../src/engine/load.js';
 import { LanguageModel } from '../../src/engine/model.js';
-import { shared } from '../checkpoint/helpers.js';
+import { shared, smallConfig } from '../checkpoint/helpers.js';
 
 /**
  * A family's reference checkpoint; one of nine, vocabulary 320, 128 positions. Not affected by
@@ -26,6 +26,20 @@ export const load = async (
   folder: string,
   options: LoadOptions = {},
 ): Promise<LanguageModel> => owned(t, await LanguageModel.load(folder, options));
+
+/**
+ * Random weights in the smallest interesting shape of a family: no size is a multiple of the widths
+ * that kernels work in. Vocabulary 17, 128 positions.
+ */
+export const odd = async (
+  t: ExecutionContext,
+  family: string,
+  { dtype = 'f32', seed = 1 }: { dtype?: 'f32' | 'bf16'; seed?: number } = {},
+): Promise<LanguageModel> => {
+  const positions = { max_position_embeddings: 128, n_positions: 128, n_inner: 22 };
+  const config = { ...smallConfig(family), ...positions, initializer_range: 0.3 };
+  return owned(t, await LanguageModel.create(config, { dtype, seed }));
+};
 
 const inScratch = async <T>(work: (folder: string) => Promise<T>): Promise<T> => {
   const folder = await mkdtemp(join(tmpdir(), 'alignlab-'));

@@ -253,8 +253,8 @@ void RunKernel(const KernelCall& t) {
 
 using KernelFn = void (*)(const KernelCall&);
 
-// The kernel for `rows` in [1, kTileRows] and `vecs` in [1, kTileVecs], or kWideVecs for up to
-// kWideRows rows.
+// The kernel for `rows` in [1, kTileRows] and `vecs` in [1, kTileVecs], or up to kWideVecs for up
+// to kWideRows rows.
 template <class Kernel>
 inline KernelFn ChooseKernel(int rows, [[maybe_unused]] int vecs) {
   static constexpr KernelFn kOne[] = {
@@ -281,7 +281,13 @@ inline KernelFn ChooseKernel(int rows, [[maybe_unused]] int vecs) {
       RunKernel<Kernel, 1, 4>, RunKernel<Kernel, 2, 4>, RunKernel<Kernel, 3, 4>,
       RunKernel<Kernel, 4, 4>, RunKernel<Kernel, 5, 4>, RunKernel<Kernel, 6, 4>,
   };
+  // Three for head dimensions such as 48: two and one would wait for the sums twice.
+  static constexpr KernelFn kThree[] = {
+      RunKernel<Kernel, 1, 3>, RunKernel<Kernel, 2, 3>, RunKernel<Kernel, 3, 3>,
+      RunKernel<Kernel, 4, 3>, RunKernel<Kernel, 5, 3>, RunKernel<Kernel, 6, 3>,
+  };
   if (vecs == 4) return kFour[rows - 1];
+  if (vecs == 3) return kThree[rows - 1];
   if (vecs == 2) return kTwo[rows - 1];
 #elif defined(__AVX2__)
   static constexpr KernelFn kTwo[] = {RunKernel<Kernel, 1, 2>, RunKernel<Kernel, 2, 2>};
@@ -292,7 +298,8 @@ inline KernelFn ChooseKernel(int rows, [[maybe_unused]] int vecs) {
 
 // How many of `left` vectors the next kernel call takes.
 inline int NextVecs(int rows, int64_t left) {
-  if (rows <= kWideRows && left >= kWideVecs) return kWideVecs;
+  if (rows <= kWideRows && left > kTileVecs)
+    return int(left < kWideVecs ? left : kWideVecs);
   return left >= kTileVecs ? kTileVecs : 1;
 }
 

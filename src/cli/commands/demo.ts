@@ -17,7 +17,7 @@ const wholeFrom = (least: number, flag: string, value: number): number => {
 
 export const demoCommand = new Command('demo')
   .description('train a small model on fables, sample from it, and check that it is exact')
-  .option('--steps <n>', 'training steps', number, 300)
+  .option('--steps <n>', 'training steps', number, 420)
   .option('--seed <n>', 'of weights, order and samples; same seed, same numbers', number, 1)
   .option('--out <folder>', 'where the checkpoint is saved', 'alignlab-demo')
   .action(async ({ out, ...options }: Options) => {

@@ -19,8 +19,7 @@ const generateForever = async (): Promise<void> => {
   for await (const { token } of stream) parentPort?.postMessage(token);
 };
 
-const start = (way: Way): Worker =>
-  new Worker(fileURLToPath(import.meta.url), { workerData: way });
+const start = (way: Way): Worker => new Worker(fileURLToPath(import.meta.url), { workerData: way });
 const firstMessage = (worker: Worker): Promise<unknown> =>
   new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
 const ended = (worker: Worker): Promise<number> =>
