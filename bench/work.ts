@@ -1,11 +1,16 @@
 // The four works, as users would write them; the same work as the peer's. See each function's line
 // in the peer's description: train, score, generate, dpo.
-import { LanguageModel } from '../src/index.js';
+import { type Batch, LanguageModel, joinBatches, promptWithResponses } from '../src/index.js';
 import type { Task } from './measurement.js';
 
 const learningRate = 1e-6;
 const weightDecay = 0.01; // the default of the peer's AdamW
 const beta = 0.1;
+/**
+ * Tokens in one forward and backward pass of train and dpo. Gradients of the passes add up to the
+ * batch's, so this is a choice of memory alone, as gradient accumulation is.
+ */
+const passTokens = 512;
 
 type Step = () => Promise<void>;
 
@@ -20,6 +25,24 @@ function randomTokens(count: number, vocabulary: number, seed: number): Int32Arr
 
 const sequences = (task: Task, count: number, length: number, vocabulary: number) =>
   Array.from({ length: count }, (_, i) => randomTokens(length, vocabulary, i + 1));
+
+const tokensOf = (batch: Batch): number =>
+  batch.reduce((sum, { tokens }) => sum + tokens.length, 0);
+
+/** Trees put together, as many as fit a pass; never fewer than one. */
+function inPasses(trees: readonly Batch[]): Batch[] {
+  const passes: Batch[][] = [];
+  let room = 0;
+  for (const tree of trees) {
+    if (room < tokensOf(tree)) {
+      passes.push([]);
+      room = passTokens;
+    }
+    passes.at(-1)?.push(tree);
+    room -= tokensOf(tree);
+  }
+  return passes.map(joinBatches);
+}
 
 /** Loads the model and returns one step of the work. */
 export async function prepare(task: Task): Promise<Step> {
@@ -38,11 +61,14 @@ export async function prepare(task: Task): Promise<Step> {
     };
   }
   if (kind === 'train') {
-    const segments = rows.map((tokens) => ({ tokens }));
+    const passes = inPasses(rows.map((tokens) => [{ tokens }]));
+    const count = batch * (length - 1);
     return async () => {
-      const pass = await model.forward(segments);
-      const count = pass.logProbs.length;
-      await pass.backward({ logProbs: new Float32Array(count).fill(-1 / count) });
+      for (const segments of passes) {
+        const pass = await model.forward(segments);
+        const logProbs = new Float32Array(pass.logProbs.length).fill(-1 / count);
+        await pass.backward({ logProbs });
+      }
       await model.step(optimizer);
     };
   }
@@ -55,31 +81,32 @@ export async function prepare(task: Task): Promise<Step> {
   }
   const reference = await model.clone({ trainable: false });
   const rejected = sequences(task, batch, length - prompt, vocabulary);
-  const segments = rows.flatMap((tokens, i) => [
-    { tokens: tokens.subarray(0, prompt), scored: false },
-    { tokens: tokens.subarray(prompt), parent: 3 * i },
-    { tokens: rejected[i]!, parent: 3 * i },
-  ]);
+  const pairs = rows.map((tokens, i) =>
+    promptWithResponses(tokens.subarray(0, prompt), [tokens.subarray(prompt), rejected[i]!]),
+  );
+  const passes = inPasses(pairs);
+  const completion = length - prompt;
   return async () => {
-    const referenceScores = await reference.score(segments);
-    const pass = await model.forward(segments);
-    const completion = length - prompt;
-    const ratio = (i: number): number => {
-      let sum = 0;
-      for (let t = i * completion; t < (i + 1) * completion; t += 1) {
-        sum += pass.logProbs[t]! - referenceScores.logProbs[t]!;
+    for (const segments of passes) {
+      const referenceScores = await reference.score(segments);
+      const pass = await model.forward(segments);
+      const ratio = (i: number): number => {
+        let sum = 0;
+        for (let t = i * completion; t < (i + 1) * completion; t += 1) {
+          sum += pass.logProbs[t]! - referenceScores.logProbs[t]!;
+        }
+        return sum;
+      };
+      const logProbs = new Float32Array(pass.logProbs.length);
+      for (let pair = 0; 2 * pair * completion < logProbs.length; pair += 1) {
+        const margin = beta * (ratio(2 * pair) - ratio(2 * pair + 1));
+        const push = beta / (1 + Math.exp(margin)) / batch; // beta sigmoid(-margin), Rafailov 2023 eq. 7
+        const start = 2 * pair * completion;
+        logProbs.fill(-push, start, start + completion);
+        logProbs.fill(push, start + completion, start + 2 * completion);
       }
-      return sum;
-    };
-    const logProbs = new Float32Array(pass.logProbs.length);
-    for (let pair = 0; pair < batch; pair += 1) {
-      const margin = beta * (ratio(2 * pair) - ratio(2 * pair + 1));
-      const push = beta / (1 + Math.exp(margin)) / batch; // beta sigmoid(-margin), Rafailov 2023 eq. 7
-      const start = 2 * pair * completion;
-      logProbs.fill(-push, start, start + completion);
-      logProbs.fill(push, start + completion, start + 2 * completion);
+      await pass.backward({ logProbs });
     }
-    await pass.backward({ logProbs });
     await model.step(optimizer);
   };
 }

@@ -60,8 +60,8 @@ if(ALIGNLAB_TESTS)
   endif()
 endif()
 
-# Each file of native/bench is one program; those that compare with oneDNN do so when it is there
-# (Debian: libdnnl-dev).
+# Each file of native/bench is one program, compiled for this very processor; those that compare
+# with oneDNN do so when it is there (Debian: libdnnl-dev).
 if(ALIGNLAB_BENCH)
   find_library(ONEDNN_LIBRARY dnnl)
   find_path(ONEDNN_INCLUDE oneapi/dnnl/dnnl.hpp)
@@ -69,6 +69,7 @@ if(ALIGNLAB_BENCH)
   foreach(source ${bench_sources})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
+    target_compile_options(${name} PRIVATE ${kernel_flags} -march=native)
     target_link_libraries(${name} PRIVATE alignlab_core)
     if(ONEDNN_LIBRARY AND ONEDNN_INCLUDE)
       target_compile_definitions(${name} PRIVATE ALIGNLAB_ONEDNN)

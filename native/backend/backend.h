@@ -179,8 +179,8 @@ struct ActivationBackwardArgs {
 // never stored unless `logits` is given (decoding asks for it, a few rows).
 // lse[r] = log sum_v exp z;  logprob[r] = z[target] - lse;  entropy[r] = lse - sum_v p z.
 struct HeadArgs {
-  Tensor hidden;  // dtype of the weight (R, D)
-  Weight weight;  // (V, D)
+  Tensor hidden;           // dtype of the weight (R, D)
+  Weight weight;           // (V, D)
   const int32_t* targets;  // (R) or null: then no logprob
   float* logprob;          // (R) or null
   float* entropy;          // (R) or null
@@ -190,7 +190,7 @@ struct HeadArgs {
 // dz[v] = d_logprob (1[v = target] - p[v]) - d_entropy p[v] (log p[v] + entropy), from recomputed
 // logits, slab by slab; rows whose coefficients are zero cost what others cost.
 struct HeadBackwardArgs {
-  HeadArgs forward;  // lse as the forward pass left it; entropy too when d_entropy is given
+  HeadArgs forward;        // lse as the forward pass left it; entropy too when d_entropy is given
   const float* d_logprob;  // (R)
   const float* d_entropy;  // (R) or null
   Tensor d_hidden;         // f32 (R, D), overwritten
@@ -210,7 +210,7 @@ struct SampleRow {
   float top_p;        // 1: all
   float min_p;        // 0: all
   float repetition_penalty, presence_penalty, frequency_penalty;  // 1, 0, 0: none
-  int64_t seen_begin, seen_end;  // the sequence's distinct tokens
+  int64_t seen_begin, seen_end;                                   // the sequence's distinct tokens
   int64_t banned_begin, banned_end;
   double uniform;  // in [0, 1), the row's random number
 };
@@ -291,11 +291,11 @@ struct Operations {
 
 struct Backend {
   uint32_t abi;
-  const char* name;      // "cpu"
-  const char* variant;   // instruction set or architecture, e.g. "avx512bf16"
-  int64_t panel;         // P
+  const char* name;     // "cpu"
+  const char* variant;  // instruction set or architecture, e.g. "avx512bf16"
+  int64_t panel;        // P
   Operations ops;
-  void* device;          // first argument of every operation
+  void* device;  // first argument of every operation
 };
 
 }  // namespace alignlab

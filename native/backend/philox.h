@@ -23,8 +23,8 @@ ALIGNLAB_HOST_DEVICE static inline PhiloxBlock Philox4x32(uint64_t key, PhiloxBl
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t(0xD2511F53u) * c.word[0];
     const uint64_t b = uint64_t(0xCD9E8D57u) * c.word[2];
-    c = {{uint32_t(b >> 32) ^ c.word[1] ^ key0, uint32_t(b),
-          uint32_t(a >> 32) ^ c.word[3] ^ key1, uint32_t(a)}};
+    c = {{uint32_t(b >> 32) ^ c.word[1] ^ key0, uint32_t(b), uint32_t(a >> 32) ^ c.word[3] ^ key1,
+          uint32_t(a)}};
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
   }
@@ -37,8 +37,8 @@ enum class RandomPurpose : uint32_t { kSampling = 1, kInitialisation = 2 };
 // Four words of the stream (seed, purpose, sequence) at `position`.
 ALIGNLAB_HOST_DEVICE static inline PhiloxBlock RandomWords(uint64_t seed, RandomPurpose purpose,
                                                            uint64_t sequence, uint32_t position) {
-  return Philox4x32(seed, {{position, uint32_t(sequence), uint32_t(sequence >> 32),
-                            uint32_t(purpose)}});
+  return Philox4x32(seed,
+                    {{position, uint32_t(sequence), uint32_t(sequence >> 32), uint32_t(purpose)}});
 }
 
 // Uniform in [0, 1), a multiple of 2^-53.

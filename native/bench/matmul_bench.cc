@@ -60,8 +60,8 @@ double Peak(Pool* pool) {
     float* c = b + kB;
     const KernelFn run = ChooseKernel<Kernel>(kTileRows, kTileVecs);
     for (int64_t n = 0; n < kLoops; ++n)
-      run({a, kTileRows * Kernel::kUnits, b, kSteps * kLanes, kLanes, kSteps, c,
-           kLanes * kTileVecs, kLanes, true, nullptr, c, b});
+      run({a, kTileRows * Kernel::kUnits, b, kSteps * kLanes, kLanes, kSteps, c, kLanes * kTileVecs,
+           kLanes, true, nullptr, c, b});
   };
   const int64_t threads = pool->threads();
   double best = 1e30;
@@ -128,9 +128,7 @@ Run Ours(Pool* pool, Product product, Buffers* b) {
       Linear(pool, {x, weight, nullptr, {result, f32, s.tokens, s.out, s.out}, false});
     };
   if (product == Product::kInputGrad)
-    return [=] {
-      LinearInputGrad(pool, {y, weight, {result, f32, s.tokens, s.in, s.in}, false});
-    };
+    return [=] { LinearInputGrad(pool, {y, weight, {result, f32, s.tokens, s.in, s.in}, false}); };
   return [=] { LinearWeightGrad(pool, {y, x, {result, f32, s.out, s.in}, nullptr}); };
 }
 
@@ -142,8 +140,7 @@ Run OneDnn(Product product, Buffers* b) {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   static dnnl::stream stream(engine);
   const Shape& s = b->shape;
-  const auto type =
-      b->dtype == DType::kF32 ? memory::data_type::f32 : memory::data_type::bf16;
+  const auto type = b->dtype == DType::kF32 ? memory::data_type::f32 : memory::data_type::bf16;
   using Tag = memory::format_tag;
   const auto describe = [](int64_t rows, int64_t cols, memory::data_type t, Tag tag) {
     return memory::desc({rows, cols}, t, tag);
@@ -186,9 +183,8 @@ Run OneDnn(Product product, Buffers* b) {
   const memory source(a, engine, a_data), target(c, engine, b->gradient.data());
   const dnnl::matmul multiply(plan);
   return [=] {
-    multiply.execute(stream, {{DNNL_ARG_SRC, source},
-                              {DNNL_ARG_WEIGHTS, weights},
-                              {DNNL_ARG_DST, target}});
+    multiply.execute(stream,
+                     {{DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, target}});
     stream.wait();
   };
 }
@@ -197,15 +193,15 @@ Run OneDnn(Product, Buffers*) { return nullptr; }
 #endif
 
 const Shape kShapes[] = {
-    {"stories15m.qkv", 4096, 288, 864},     {"stories15m.out", 4096, 288, 288},
+    {"stories15m.qkv", 4096, 288, 864},      {"stories15m.out", 4096, 288, 288},
     {"stories15m.gate_up", 4096, 288, 1536}, {"stories15m.down", 4096, 768, 288},
-    {"stories15m.head", 512, 288, 32000},   {"smol135m.qkv", 1024, 576, 960},
-    {"smol135m.out", 1024, 576, 576},       {"smol135m.gate_up", 1024, 576, 3072},
-    {"smol135m.down", 1024, 1536, 576},     {"smol135m.head", 256, 576, 49152},
-    {"square1024", 1024, 1024, 1024},       {"decode4.qkv", 4, 576, 960},
-    {"decode4.gate_up", 4, 576, 3072},      {"decode4.down", 4, 1536, 576},
-    {"decode4.head", 4, 576, 49152},        {"decode16.qkv", 16, 576, 960},
-    {"decode16.gate_up", 16, 576, 3072},    {"decode16.down", 16, 1536, 576},
+    {"stories15m.head", 512, 288, 32000},    {"smol135m.qkv", 1024, 576, 960},
+    {"smol135m.out", 1024, 576, 576},        {"smol135m.gate_up", 1024, 576, 3072},
+    {"smol135m.down", 1024, 1536, 576},      {"smol135m.head", 256, 576, 49152},
+    {"square1024", 1024, 1024, 1024},        {"decode4.qkv", 4, 576, 960},
+    {"decode4.gate_up", 4, 576, 3072},       {"decode4.down", 4, 1536, 576},
+    {"decode4.head", 4, 576, 49152},         {"decode16.qkv", 16, 576, 960},
+    {"decode16.gate_up", 16, 576, 3072},     {"decode16.down", 16, 1536, 576},
     {"decode16.head", 16, 576, 49152},
 };
 
@@ -232,12 +228,12 @@ void Measure(Pool* pool, const Options& options, const Shape& shape, DType dtype
   const double other = theirs ? flops / Median(their_seconds) / 1e9 : 0;
   const char* type = dtype == DType::kF32 ? "f32" : "bf16";
   if (options.json) {
-    std::printf("%s\n  {\"shape\": \"%s\", \"tokens\": %lld, \"in\": %lld, \"out\": %lld, "
-                "\"dtype\": \"%s\", \"product\": \"%s\", \"gflops\": %.1f, \"peak\": %.1f, "
-                "\"onednn_gflops\": %.1f, \"ratio\": %.3f}",
-                first ? "" : ",", shape.name, (long long)shape.tokens, (long long)shape.in,
-                (long long)shape.out, type, Name(product), rate, peak, other,
-                theirs ? rate / other : 0.0);
+    std::printf(
+        "%s\n  {\"shape\": \"%s\", \"tokens\": %lld, \"in\": %lld, \"out\": %lld, "
+        "\"dtype\": \"%s\", \"product\": \"%s\", \"gflops\": %.1f, \"peak\": %.1f, "
+        "\"onednn_gflops\": %.1f, \"ratio\": %.3f}",
+        first ? "" : ",", shape.name, (long long)shape.tokens, (long long)shape.in,
+        (long long)shape.out, type, Name(product), rate, peak, other, theirs ? rate / other : 0.0);
   } else {
     std::printf("%-20s T %5lld in %5lld out %6lld %-4s %-11s %7.1f GFLOP/s %4.0f%% of peak",
                 shape.name, (long long)shape.tokens, (long long)shape.in, (long long)shape.out,
@@ -277,8 +273,7 @@ int Main(int argc, char** argv) {
   bool first = true;
   for (const Shape& shape : kShapes)
     for (const DType dtype : {DType::kF32, DType::kBF16})
-      for (const Product product :
-           {Product::kForward, Product::kInputGrad, Product::kWeightGrad}) {
+      for (const Product product : {Product::kForward, Product::kInputGrad, Product::kWeightGrad}) {
         const std::string key = std::string(shape.name) + " " +
                                 (dtype == DType::kF32 ? "f32 " : "bf16 ") + Name(product);
         if (key.find(options.filter) == std::string::npos) continue;

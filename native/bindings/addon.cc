@@ -69,10 +69,10 @@ Napi::Value SetMemoryLimit(const Napi::CallbackInfo& info) {
 Napi::Value EstimateMemory(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const MemoryEstimate e = Model::Estimate(
-        Engine::Of(env)->backend(), ReadConfig(info[0].As<Napi::Object>()),
-        ReadDType(info[1]), info[2].ToBoolean(), info[3].ToNumber().Int64Value(),
-        info[4].ToNumber().Int64Value(), info[5].ToBoolean());
+    const MemoryEstimate e =
+        Model::Estimate(Engine::Of(env)->backend(), ReadConfig(info[0].As<Napi::Object>()),
+                        ReadDType(info[1]), info[2].ToBoolean(), info[3].ToNumber().Int64Value(),
+                        info[4].ToNumber().Int64Value(), info[5].ToBoolean());
     auto o = Napi::Object::New(env);
     o.Set("weights", double(e.weights));
     o.Set("gradients", double(e.gradients));
@@ -89,10 +89,7 @@ Napi::Value MeasureLimits(const Napi::CallbackInfo& info) {
   return Guarded(env, [&] {
     const auto engine = Engine::Of(env);
     return engine->executor().Submit(
-        env,
-        [engine](const CancelToken&) {
-          return MeasureMachine(engine->backend());
-        },
+        env, [engine](const CancelToken&) { return MeasureMachine(engine->backend()); },
         [](Napi::Env e, MachineLimits& limits) {
           auto o = Napi::Object::New(e);
           o.Set("f32", limits.f32_flops);

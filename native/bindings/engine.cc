@@ -24,8 +24,7 @@ int ThreadsFromEnvironment() {
 
 }  // namespace
 
-Engine::Engine(Napi::Env env)
-    : backend_(ThreadsFromEnvironment()), executor_(env) {}
+Engine::Engine(Napi::Env env) : backend_(ThreadsFromEnvironment()), executor_(env) {}
 
 std::shared_ptr<Engine> Engine::Of(Napi::Env env) {
   auto* environment = env.GetInstanceData<Environment>();

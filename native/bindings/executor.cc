@@ -115,6 +115,7 @@ void Executor::State::Loop() {
       queue.pop_front();
       running = job->cancel;
     }
+    dropped.clear();  // the job may need the room
     try {
       job->cancel->ThrowIfCancelled();
       job->Run(*job->cancel);

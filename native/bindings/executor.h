@@ -65,8 +65,8 @@ class Executor {
   // `convert(env)` for void. Returns a JavaScript object {promise, cancel()}.
   template <class Run, class Convert>
   Napi::Object Submit(Napi::Env env, Run run, Convert convert) {
-    return Enqueue(env, std::make_unique<FunctionJob<Run, Convert>>(env, std::move(run),
-                                                                    std::move(convert)));
+    return Enqueue(
+        env, std::make_unique<FunctionJob<Run, Convert>>(env, std::move(run), std::move(convert)));
   }
 
   // From the executor's thread: calls `deliver(env)` on the JavaScript thread, before any promise

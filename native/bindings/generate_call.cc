@@ -24,9 +24,12 @@ void CallOnTokens(Napi::Env env, const Napi::FunctionReference& on_tokens,
 
 const char* NameOf(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kLength: return "length";
-    case FinishReason::kInterrupted: return "interrupted";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kInterrupted:
+      return "interrupted";
   }
   return "";
 }
@@ -58,8 +61,8 @@ Napi::Value ModelObject::Generate(const Napi::CallbackInfo& info) {
     // Made, called and destroyed on the JavaScript thread only.
     std::shared_ptr<Napi::FunctionReference> on_tokens;
     if (info[2].IsFunction())
-      on_tokens = std::make_shared<Napi::FunctionReference>(
-          Napi::Persistent(info[2].As<Napi::Function>()));
+      on_tokens =
+          std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[2].As<Napi::Function>()));
     Executor& executor = Engine::Of(env)->executor();
     Generator::OnTokens report;
     if (on_tokens)

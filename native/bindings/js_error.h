@@ -23,8 +23,9 @@ inline Napi::Error ToJsError(Napi::Env env, std::exception_ptr failure) {
   } catch (const Error& error) {
     return coded(error.code(), error.what());
   } catch (const std::bad_alloc&) {
-    return coded("OUT_OF_MEMORY", "The machine has no memory left for this call. Use smaller "
-                                  "batches or dispose models that are not needed.");
+    return coded("OUT_OF_MEMORY",
+                 "The machine has no memory left for this call. Use smaller "
+                 "batches or dispose models that are not needed.");
   } catch (const std::exception& error) {
     return coded("INTERNAL", error.what());
   } catch (...) {

@@ -56,8 +56,7 @@ Napi::Object PassObject::Wrap(Napi::Env env, std::shared_ptr<ForwardPass> pass) 
 std::shared_ptr<ForwardPass> PassObject::Of(const Napi::Value& value) {
   CheckTag(value, kPassTag, "forward pass");
   auto pass = Unwrap(value.As<Napi::Object>())->pass_;
-  if (!pass)
-    throw Error("DISPOSED", "This forward pass has been disposed. Call forward() again.");
+  if (!pass) throw Error("DISPOSED", "This forward pass has been disposed. Call forward() again.");
   return pass;
 }
 
@@ -84,8 +83,7 @@ Napi::Function ModelObject::Define(Napi::Env env) {
        InstanceMethod<&M::GradientNorm>("gradientNorm"),
        InstanceMethod<&M::ZeroGradients>("zeroGradients"),
        InstanceMethod<&M::SlotNames>("slotNames"), InstanceMethod<&M::Bytes>("bytes"),
-       InstanceMethod<&M::Dispose>("dispose"),
-       InstanceAccessor<&M::GetStep, &M::SetStep>("step")});
+       InstanceMethod<&M::Dispose>("dispose"), InstanceAccessor<&M::GetStep, &M::SetStep>("step")});
 }
 
 ModelObject::ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -120,7 +118,16 @@ void ModelObject::Release(Napi::BasicEnv env) {
   external_ = 0;
 }
 
-void ModelObject::Dispose(const Napi::CallbackInfo& info) { Release(info.Env()); }
+// A call that is done when the memory has been given back.
+Napi::Value ModelObject::Dispose(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    auto model = std::move(model_);
+    Release(env);
+    return engine_->executor().Submit(
+        env, [model = std::move(model)](const CancelToken&) mutable { model.reset(); }, Nothing);
+  });
+}
 void ModelObject::Finalize(Napi::BasicEnv env) { Release(env); }
 
 std::shared_ptr<Model> ModelObject::Use() const {
@@ -173,9 +180,7 @@ Napi::Value ModelObject::Write(const Napi::CallbackInfo& info) {
          ranges = ReadRanges(info[1].As<Napi::Array>()),
          path = info[2].As<Napi::String>().Utf8Value(),
          bytes = std::string(reinterpret_cast<const char*>(header.Data()), header.ByteLength())](
-            const CancelToken& cancel) {
-          WriteTensors(*model, set, ranges, path, bytes, cancel);
-        },
+            const CancelToken& cancel) { WriteTensors(*model, set, ranges, path, bytes, cancel); },
         Nothing);
   });
 }
@@ -228,8 +233,8 @@ Napi::Value ModelObject::Backward(const Napi::CallbackInfo& info) {
     return ExecutorOf(env).Submit(
         env,
         [model = Use(), pass = PassObject::Of(info[0]), d_logprobs = ReadFloats(info[1]),
-         d_entropies = ReadFloats(info[2]), d_scalars = ReadFloats(info[3])](
-            const CancelToken& cancel) {
+         d_entropies = ReadFloats(info[2]),
+         d_scalars = ReadFloats(info[3])](const CancelToken& cancel) {
           model->Backward(*pass, d_logprobs, d_entropies, d_scalars, cancel);
         },
         Nothing);
@@ -260,7 +265,8 @@ Napi::Value ModelObject::ZeroGradients(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
     return ExecutorOf(env).Submit(
-        env, [model = Use()](const CancelToken&) { model->parameters().ClearGradients(); }, Nothing);
+        env, [model = Use()](const CancelToken&) { model->parameters().ClearGradients(); },
+        Nothing);
   });
 }
 

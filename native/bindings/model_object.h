@@ -45,27 +45,27 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   void Adopt(Napi::Env env, std::shared_ptr<Model> model);
   void Release(Napi::BasicEnv env);
 
-  Napi::Value Initialise(const Napi::CallbackInfo& info);      // (seed: bigint, deviation)
-  Napi::Value Read(const Napi::CallbackInfo& info);            // (set, ranges)
-  Napi::Value Write(const Napi::CallbackInfo& info);           // (set, ranges, path, header)
-  Napi::Value Clone(const Napi::CallbackInfo& info);           // (trainable, dtype)
-  Napi::Value Score(const Napi::CallbackInfo& info);           // (forest, entropy)
-  Napi::Value Forward(const Napi::CallbackInfo& info);         // (forest, entropy, recompute)
-  Napi::Value Backward(const Napi::CallbackInfo& info);        // (pass, floats, floats, floats)
-  Napi::Value Kl(const Napi::CallbackInfo& info);              // (other, forest)
-  Napi::Value Generate(const Napi::CallbackInfo& info);        // (requests, maxBatch, onTokens?)
+  Napi::Value Initialise(const Napi::CallbackInfo& info);  // (seed: bigint, deviation)
+  Napi::Value Read(const Napi::CallbackInfo& info);        // (set, ranges)
+  Napi::Value Write(const Napi::CallbackInfo& info);       // (set, ranges, path, header)
+  Napi::Value Clone(const Napi::CallbackInfo& info);       // (trainable, dtype)
+  Napi::Value Score(const Napi::CallbackInfo& info);       // (forest, entropy)
+  Napi::Value Forward(const Napi::CallbackInfo& info);     // (forest, entropy, recompute)
+  Napi::Value Backward(const Napi::CallbackInfo& info);    // (pass, floats, floats, floats)
+  Napi::Value Kl(const Napi::CallbackInfo& info);          // (other, forest)
+  Napi::Value Generate(const Napi::CallbackInfo& info);    // (requests, maxBatch, onTokens?)
   Napi::Value GradientNorm(const Napi::CallbackInfo& info);
   Napi::Value ZeroGradients(const Napi::CallbackInfo& info);
-  Napi::Value Step(const Napi::CallbackInfo& info);            // (adamw settings)
+  Napi::Value Step(const Napi::CallbackInfo& info);  // (adamw settings)
   Napi::Value SlotNames(const Napi::CallbackInfo& info);
   Napi::Value Bytes(const Napi::CallbackInfo& info);
   Napi::Value GetStep(const Napi::CallbackInfo& info);
   void SetStep(const Napi::CallbackInfo& info, const Napi::Value& value);
-  void Dispose(const Napi::CallbackInfo& info);
+  Napi::Value Dispose(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Model> model_;
   std::shared_ptr<Engine> engine_;  // outlives the model
-  int64_t external_ = 0;                 // bytes told to the garbage collector
+  int64_t external_ = 0;            // bytes told to the garbage collector
 };
 
 }  // namespace alignlab

@@ -47,11 +47,11 @@ void Generator::CheckRequests() const {
                                               std::to_string(c.vocab) + " tokens.");
     const int64_t length = int64_t(r.prompt.size()), total = length + r.settings.max_new_tokens;
     if (total > c.max_position)
-      throw Error("SEQUENCE_TOO_LONG",
-                  "The " + std::to_string(length) + " tokens of " + prompt + " and " +
-                      std::to_string(r.settings.max_new_tokens) +
-                      " new ones do not fit into this model's " + std::to_string(c.max_position) +
-                      " positions. Shorten the prompt or lower maxNewTokens.");
+      throw Error("SEQUENCE_TOO_LONG", "The " + std::to_string(length) + " tokens of " + prompt +
+                                           " and " + std::to_string(r.settings.max_new_tokens) +
+                                           " new ones do not fit into this model's " +
+                                           std::to_string(c.max_position) +
+                                           " positions. Shorten the prompt or lower maxNewTokens.");
   }
 }
 
@@ -59,8 +59,7 @@ int64_t Generator::PagesNeeded() const {
   std::vector<int64_t> prompts, responses;
   for (const GenerationRequest& r : requests_) {
     prompts.push_back(KvPool::PagesFor(int64_t(r.prompt.size())));
-    responses.insert(responses.end(), r.seeds.size(),
-                     KvPool::PagesFor(r.settings.max_new_tokens));
+    responses.insert(responses.end(), r.seeds.size(), KvPool::PagesFor(r.settings.max_new_tokens));
   }
   // One prompt more than there are places: its samples may still wait.
   return SumOfLargest(prompts, size_t(max_batch_) + 1) +
@@ -112,7 +111,8 @@ void Generator::Admit() {
     SamplingSettings settings = request.settings;
     settings.seed = request.seeds[sample];
     active_.push_back(std::make_unique<Active>(
-        Active{group, sequence,
+        Active{group,
+               sequence,
                SequenceSampler(settings, request.streams[sample], request.prompt.data(),
                                int64_t(request.prompt.size())),
                {}}));
@@ -121,8 +121,7 @@ void Generator::Admit() {
 
 int32_t Generator::AddSegment(int32_t parent, int64_t position, int64_t length, int64_t row,
                               const std::vector<int32_t>& pages) {
-  batch_.segments.push_back(
-      {parent, int32_t(position), int32_t(length), row, pages.data()});
+  batch_.segments.push_back({parent, int32_t(position), int32_t(length), row, pages.data()});
   return int32_t(batch_.segments.size()) - 1;
 }
 
@@ -142,8 +141,8 @@ void Generator::BuildBatch() {
   for (const auto& group : groups_) {
     const auto& prompt = group->request->prompt;
     const int64_t length = int64_t(prompt.size());
-    group->segment = AddSegment(-1, 0, length, group->prefilled ? -1 : batch_.count(),
-                                group->pages);
+    group->segment =
+        AddSegment(-1, 0, length, group->prefilled ? -1 : batch_.count(), group->pages);
     if (!group->prefilled) AddTokens(group->segment, prompt.data(), 0, length, group->pages);
   }
   for (const auto& a : active_) {
@@ -191,8 +190,7 @@ void Generator::Forward(const CancelToken& cancel) {
   }
   Tensor gathered = x_rows_;
   gathered.rows = int64_t(from.size());
-  if (!from.empty())
-    backend.ops.gather_rows(backend.device, activations_.x, from.data(), gathered);
+  if (!from.empty()) backend.ops.gather_rows(backend.device, activations_.x, from.data(), gathered);
   for (Active* a : waiting) {
     std::memcpy(x_rows_.f32() + int64_t(order_.size()) * c.width, a->group->x_row.data(),
                 size_t(c.width) * 4);
@@ -226,9 +224,10 @@ void Generator::Settle(const OnTokens& on_tokens, const GenerationControl& contr
     Active& a = *order_[r];
     const int32_t token = samples_.token(int64_t(r));
     if (token < 0)
-      throw Error("NON_FINITE", "The model's logits are not finite, so nothing can be sampled. Its "
-                                "weights have diverged or were damaged: go back to the last good "
-                                "checkpoint.");
+      throw Error("NON_FINITE",
+                  "The model's logits are not finite, so nothing can be sampled. Its "
+                  "weights have diverged or were damaged: go back to the last good "
+                  "checkpoint.");
     const float logprob = samples_.logprob(int64_t(r));
     const float processed = samples_.processed_logprob(int64_t(r));
     GeneratedSequence& result = results_[size_t(a.sequence)];

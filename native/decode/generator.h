@@ -17,9 +17,9 @@ namespace alignlab {
 
 struct GenerationRequest {
   std::vector<int32_t> prompt;
-  SamplingSettings settings;         // `seed` is taken from `seeds`
-  std::vector<uint64_t> seeds;       // one per sample
-  std::vector<uint64_t> streams;     // one per sample; with the seed it names the random stream
+  SamplingSettings settings;      // `seed` is taken from `seeds`
+  std::vector<uint64_t> seeds;    // one per sample
+  std::vector<uint64_t> streams;  // one per sample; with the seed it names the random stream
 };
 
 enum class FinishReason : int32_t { kStop = 0, kLength = 1, kInterrupted = 2 };

@@ -115,8 +115,15 @@ SampleArgs SampleBatch::Args(const Tensor& logits, const float* lse) {
   token_.resize(rows_.size());
   logprob_.resize(rows_.size());
   processed_logprob_.resize(rows_.size());
-  return {logits,         lse,           rows_.data(),  seen_.data(),    seen_counts_.data(),
-          banned_.data(), token_.data(), logprob_.data(), processed_logprob_.data()};
+  return {logits,
+          lse,
+          rows_.data(),
+          seen_.data(),
+          seen_counts_.data(),
+          banned_.data(),
+          token_.data(),
+          logprob_.data(),
+          processed_logprob_.data()};
 }
 
 }  // namespace alignlab

@@ -16,8 +16,9 @@ void CheckShape(const Forest& f) {
     throw Error("BATCH_INVALID", "The batch has no segments. Pass at least one with tokens in it.");
   if (f.offsets.size() != segments + 1 || f.scored.size() != segments || f.offsets[0] != 0 ||
       f.offsets[segments] != int64_t(f.tokens.size()))
-    throw Error("BATCH_INVALID", "The batch's offsets, parents, scored marks and tokens are of "
-                                 "different lengths. Build it with packForest().");
+    throw Error("BATCH_INVALID",
+                "The batch's offsets, parents, scored marks and tokens are of "
+                "different lengths. Build it with packForest().");
   for (size_t s = 0; s < segments; ++s) {
     if (f.offsets[s + 1] <= f.offsets[s])
       throw Error("BATCH_INVALID", "There are no tokens in " + At(s) +

@@ -11,10 +11,10 @@ namespace alignlab {
 
 // As it comes from the caller: S segments over T packed tokens.
 struct Forest {
-  std::vector<int32_t> tokens;    // (T)
-  std::vector<int32_t> offsets;   // (S + 1): segment s holds tokens [offsets[s], offsets[s+1])
-  std::vector<int32_t> parents;   // (S): an earlier segment, or -1
-  std::vector<uint8_t> scored;    // (S): its tokens get log-probabilities
+  std::vector<int32_t> tokens;     // (T)
+  std::vector<int32_t> offsets;    // (S + 1): segment s holds tokens [offsets[s], offsets[s+1])
+  std::vector<int32_t> parents;    // (S): an earlier segment, or -1
+  std::vector<uint8_t> scored;     // (S): its tokens get log-probabilities
   std::vector<int32_t> scalar_at;  // packed token indices at which the scalar head is read
 };
 

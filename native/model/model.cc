@@ -20,8 +20,8 @@ std::unique_ptr<Model> Model::Clone(bool trainable, DType dtype) const {
 
 size_t Model::bytes() const { return parameters_.bytes() + (spare_ ? spare_->bytes() : 0); }
 
-void ForwardPass::LayOut(Carver& carver, const ModelConfig& c, DType dtype, Keep keep,
-                         bool entropy, const Size& size) {
+void ForwardPass::LayOut(Carver& carver, const ModelConfig& c, DType dtype, Keep keep, bool entropy,
+                         const Size& size) {
   const bool backward = keep != Keep::kNothing;
   LayOutActivations(carver, c, dtype, size.tokens, size.pages, keep, &activations_);
   HeadState& h = head_;
@@ -49,9 +49,9 @@ void ForwardPass::LayOut(Carver& carver, const ModelConfig& c, DType dtype, Keep
 void Model::Head(const Tensor& x_rows, Tensor hidden, float* stats, HeadArgs args) {
   const auto& ops = backend_.ops;
   const ModelSlots& at = parameters_.at();
-  ops.norm(backend_.device, {config_.norm, x_rows, parameters_.Vector(at.final_norm),
-                             parameters_.Vector(at.final_norm_bias), config_.norm_eps, hidden,
-                             stats});
+  ops.norm(backend_.device,
+           {config_.norm, x_rows, parameters_.Vector(at.final_norm),
+            parameters_.Vector(at.final_norm_bias), config_.norm_eps, hidden, stats});
   args.hidden = hidden;
   args.weight = parameters_.ForCompute(at.head);
   ops.head(backend_.device, args);
@@ -72,13 +72,12 @@ void Model::RunHeads(ForwardPass& pass) {
     Head(h.x_rows, h.hidden, h.stats, args);
   }
   if (!layout.scalar_rows.empty()) {
-    ops.gather_rows(backend_.device, pass.activations_.x, layout.scalar_rows.data(),
-                    h.scalar_rows);
+    ops.gather_rows(backend_.device, pass.activations_.x, layout.scalar_rows.data(), h.scalar_rows);
     ops.norm(backend_.device, {config_.norm, h.scalar_rows, parameters_.Vector(at.final_norm),
                                parameters_.Vector(at.final_norm_bias), config_.norm_eps,
                                h.scalar_hidden, h.scalar_stats});
-    ops.linear(backend_.device, {h.scalar_hidden, parameters_.ForCompute(at.scalar), nullptr,
-                                 h.scalars, false});
+    ops.linear(backend_.device,
+               {h.scalar_hidden, parameters_.ForCompute(at.scalar), nullptr, h.scalars, false});
   }
 }
 
@@ -88,8 +87,9 @@ std::unique_ptr<ForwardPass> Model::Run(const Forest& forest, const ForwardOptio
   pass->layout_ = LayOut(forest, config_);
   ForestLayout& layout = pass->layout_;
   if (!layout.scalar_rows.empty() && config_.scalar_outputs == 0)
-    throw Error("OPTION_INVALID", "Scalars were asked for, but this model has no scalar head. Load "
-                                  "a ...ForSequenceClassification checkpoint or pass scalarHead.");
+    throw Error("OPTION_INVALID",
+                "Scalars were asked for, but this model has no scalar head. Load "
+                "a ...ForSequenceClassification checkpoint or pass scalarHead.");
   const ForwardPass::Size size{layout.batch.count(), layout.page_count,
                                int64_t(layout.targets.size()), int64_t(layout.scalar_rows.size())};
   const int64_t scored = size.scored, scalars = size.scalars;
@@ -133,8 +133,9 @@ ScoreResult Model::Score(const Forest& forest, bool entropy, const CancelToken& 
 std::unique_ptr<ForwardPass> Model::Forward(const Forest& forest, const ForwardOptions& options,
                                             const CancelToken& cancel) {
   if (!parameters_.trainable())
-    throw Error("OPTION_INVALID", "This model is frozen: it has no gradients. Use score(), or load "
-                                  "or clone it with trainable: true.");
+    throw Error("OPTION_INVALID",
+                "This model is frozen: it has no gradients. Use score(), or load "
+                "or clone it with trainable: true.");
   return Run(forest, options, options.recompute ? Keep::kInputs : Keep::kAll, cancel);
 }
 
@@ -145,10 +146,10 @@ void Model::NormRowsBackward(Tensor d_hidden, Tensor x_rows, const float* stats,
   const auto& ops = backend_.ops;
   const ModelSlots& at = parameters_.at();
   std::memset(d_rows.data, 0, size_t(d_rows.rows * d_rows.cols) * 4);
-  ops.norm_backward(backend_.device,
-                    {config_.norm, d_hidden, x_rows, parameters_.Vector(at.final_norm), stats,
-                     d_rows, parameters_.GradientVector(at.final_norm),
-                     parameters_.GradientVector(at.final_norm_bias)});
+  ops.norm_backward(
+      backend_.device,
+      {config_.norm, d_hidden, x_rows, parameters_.Vector(at.final_norm), stats, d_rows,
+       parameters_.GradientVector(at.final_norm), parameters_.GradientVector(at.final_norm_bias)});
   ops.scatter_add_rows(backend_.device, d_rows, rows.data(), d_x);
 }
 
@@ -197,8 +198,10 @@ void CheckCoefficients(const char* name, const std::vector<float>& d, size_t exp
                                      " results of the forward pass. Pass one for each.");
   for (float x : d)
     if (!std::isfinite(x))
-      throw Error("NON_FINITE", std::string(name) + " holds a coefficient that is not finite. The "
-                                "loss has overflowed: look at the log-ratios that went into it.");
+      throw Error("NON_FINITE",
+                  std::string(name) +
+                      " holds a coefficient that is not finite. The "
+                      "loss has overflowed: look at the log-ratios that went into it.");
 }
 
 }  // namespace
@@ -207,11 +210,13 @@ void Model::Backward(ForwardPass& pass, const std::vector<float>& d_logprobs,
                      const std::vector<float>& d_entropies, const std::vector<float>& d_scalars,
                      const CancelToken& cancel) {
   if (!pass.arena_)
-    throw Error("OPTION_INVALID", "This forward pass has been used up or disposed. Call forward() "
-                                  "again for each backward().");
+    throw Error("OPTION_INVALID",
+                "This forward pass has been used up or disposed. Call forward() "
+                "again for each backward().");
   if (pass.version_ != version_)
-    throw Error("OPTION_INVALID", "The weights have changed since this forward pass. Call backward()"
-                                  " before step().");
+    throw Error("OPTION_INVALID",
+                "The weights have changed since this forward pass. Call backward()"
+                " before step().");
   const ScoreResult& r = pass.result_;
   CheckCoefficients("d(loss)/d(log-prob)", d_logprobs, r.logprobs.size());
   CheckCoefficients("d(loss)/d(entropy)", d_entropies, r.entropies.size());
@@ -232,21 +237,19 @@ void Model::Backward(ForwardPass& pass, const std::vector<float>& d_logprobs,
 
 ScoreResult Model::Kl(Model& other, const Forest& forest, const CancelToken& cancel) {
   if (other.config_.vocab != config_.vocab)
-    throw Error("OPTION_INVALID",
-                "KL needs two models of one vocabulary; these have " +
-                    std::to_string(config_.vocab) + " and " + std::to_string(other.config_.vocab) +
-                    " tokens.");
+    throw Error("OPTION_INVALID", "KL needs two models of one vocabulary; these have " +
+                                      std::to_string(config_.vocab) + " and " +
+                                      std::to_string(other.config_.vocab) + " tokens.");
   auto p = Run(forest, {}, Keep::kNothing, cancel);
   auto q = other.Run(forest, {}, Keep::kNothing, cancel);
   ScoreResult result;
   result.offsets = p->result_.offsets;
   result.logprobs.resize(p->layout_.targets.size());
   if (!result.logprobs.empty())
-    backend_.ops.head_kl(backend_.device,
-                         {p->head_.hidden, q->head_.hidden,
-                          parameters_.ForCompute(parameters_.at().head),
-                          other.parameters_.ForCompute(other.parameters_.at().head),
-                          result.logprobs.data()});
+    backend_.ops.head_kl(
+        backend_.device,
+        {p->head_.hidden, q->head_.hidden, parameters_.ForCompute(parameters_.at().head),
+         other.parameters_.ForCompute(other.parameters_.at().head), result.logprobs.data()});
   ReturnArena(*p);
   other.ReturnArena(*q);
   CheckFinite(result);

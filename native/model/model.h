@@ -33,14 +33,14 @@ class ForwardPass {
               const Size& size);
 
   struct HeadState {
-    Tensor x_rows;       // f32 (R, D) residual stream at the predicting rows
-    Tensor hidden;       // dtype (R, D) after the final norm
-    Tensor d_hidden;     // f32 (R, D)
-    Tensor d_rows;       // f32 (R, D) gradient of x_rows
-    float* stats;        // (R, 2)
-    float* lse;          // (R)
-    float* logprob;      // (R)
-    float* entropy;      // (R) or null
+    Tensor x_rows;         // f32 (R, D) residual stream at the predicting rows
+    Tensor hidden;         // dtype (R, D) after the final norm
+    Tensor d_hidden;       // f32 (R, D)
+    Tensor d_rows;         // f32 (R, D) gradient of x_rows
+    float* stats;          // (R, 2)
+    float* lse;            // (R)
+    float* logprob;        // (R)
+    float* entropy;        // (R) or null
     Tensor scalar_rows;    // f32 (N, D)
     Tensor scalar_hidden;  // f32 (N, D)
     Tensor scalar_d;       // f32 (N, D)
@@ -73,7 +73,6 @@ class Model {
  public:
   Model(const Backend& backend, const ModelConfig& config, DType dtype, bool trainable);
   std::unique_ptr<Model> Clone(bool trainable, DType dtype) const;
-
 
   ScoreResult Score(const Forest& forest, bool entropy, const CancelToken& cancel);
   std::unique_ptr<ForwardPass> Forward(const Forest& forest, const ForwardOptions& options,

@@ -11,12 +11,10 @@ namespace {
 
 Slot MakeSlot(const std::string& name, SlotKind kind, int64_t rows, int64_t cols, int64_t panel) {
   Slot slot{name, kind, rows, cols};
-  slot.elements =
-      slot.in_panels() ? WeightElements(DType::kF32, rows, cols, panel) : rows * cols;
+  slot.elements = slot.in_panels() ? WeightElements(DType::kF32, rows, cols, panel) : rows * cols;
   if (slot.has_compute_form())
-    slot.compute_elements = kind == SlotKind::kMatrix
-                                ? WeightElements(DType::kBF16, rows, cols, panel)
-                                : rows * cols;
+    slot.compute_elements =
+        kind == SlotKind::kMatrix ? WeightElements(DType::kBF16, rows, cols, panel) : rows * cols;
   return slot;
 }
 

@@ -20,7 +20,7 @@ struct Slot {
   std::string name;
   SlotKind kind;
   int64_t rows, cols;
-  int64_t offset = 0;  // elements into the flat buffers
+  int64_t offset = 0;          // elements into the flat buffers
   int64_t elements = 0;        // padding of the weight layout included
   int64_t compute_offset = 0;  // elements into the bf16 buffers; kMatrix and kRows only
   int64_t compute_elements = 0;
@@ -79,7 +79,9 @@ class Parameters {
   const float* Vector(int slot) const;  // null for slot -1
 
   // How one slot's weights are stored: as floats, or split.
-  bool is_split(const Slot& slot) const { return dtype_ == DType::kBF16 && slot.has_compute_form(); }
+  bool is_split(const Slot& slot) const {
+    return dtype_ == DType::kBF16 && slot.has_compute_form();
+  }
   float* Floats(const Slot& slot) const;
   SplitWeight Split(const Slot& slot) const;
 

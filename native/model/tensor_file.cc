@@ -108,14 +108,15 @@ struct Destination {
 template <DType dtype>
 bool Scatter(const TensorRange& range, const Slot& slot, const char* from, Destination to) {
   bool finite = true;
-  ForEachRun(range, slot, [&](int64_t file, int64_t row, int64_t col, int64_t count,
-                              int64_t row_step, int64_t col_step) {
-    for (int64_t i = 0; i < count; ++i, row += row_step, col += col_step) {
-      const float x = FloatFormat<dtype>::Read(from, file + i);
-      finite &= IsFinite(x);
-      to.flat[slot.Index(row, col, to.panel)] = x;
-    }
-  });
+  ForEachRun(range, slot,
+             [&](int64_t file, int64_t row, int64_t col, int64_t count, int64_t row_step,
+                 int64_t col_step) {
+               for (int64_t i = 0; i < count; ++i, row += row_step, col += col_step) {
+                 const float x = FloatFormat<dtype>::Read(from, file + i);
+                 finite &= IsFinite(x);
+                 to.flat[slot.Index(row, col, to.panel)] = x;
+               }
+             });
   return finite;
 }
 
@@ -133,10 +134,14 @@ void ReadOne(const TensorRange& range, const Slot& slot, const MappedFile& file,
 
 float* FlatBuffer(Parameters& p, TensorSet set) {
   switch (set) {
-    case TensorSet::kWeights: break;
-    case TensorSet::kGradients: return p.gradients();
-    case TensorSet::kMoment1: return p.moment1();
-    case TensorSet::kMoment2: return p.moment2();
+    case TensorSet::kWeights:
+      break;
+    case TensorSet::kGradients:
+      return p.gradients();
+    case TensorSet::kMoment1:
+      return p.moment1();
+    case TensorSet::kMoment2:
+      return p.moment2();
   }
   return nullptr;
 }
@@ -213,15 +218,16 @@ void Gather(const TensorRange& range, const Slot& slot, const float* flat, int64
   constexpr int64_t kChunk = 1 << 16;
   std::vector<char> chunk(size_t(kChunk) * SizeOf(dtype));
   int64_t used = 0;
-  ForEachRun(range, slot, [&](int64_t, int64_t row, int64_t col, int64_t count, int64_t row_step,
-                              int64_t col_step) {
-    for (int64_t i = 0; i < count; ++i, row += row_step, col += col_step) {
-      FloatFormat<dtype>::Write(chunk.data(), used++, flat[slot.Index(row, col, panel)]);
-      if (used < kChunk) continue;
-      file.Write(chunk.data(), chunk.size());
-      used = 0;
-    }
-  });
+  ForEachRun(
+      range, slot,
+      [&](int64_t, int64_t row, int64_t col, int64_t count, int64_t row_step, int64_t col_step) {
+        for (int64_t i = 0; i < count; ++i, row += row_step, col += col_step) {
+          FloatFormat<dtype>::Write(chunk.data(), used++, flat[slot.Index(row, col, panel)]);
+          if (used < kChunk) continue;
+          file.Write(chunk.data(), chunk.size());
+          used = 0;
+        }
+      });
   file.Write(chunk.data(), size_t(used) * SizeOf(dtype));
 }
 

@@ -58,14 +58,13 @@ void Transformer::Norm(int weight, int bias, Tensor x, Tensor y, float* stats) {
 void Transformer::NormBackward(int weight, int bias, Tensor d_y, Tensor x, const float* stats,
                                Tensor d_x) {
   backend_.ops.norm_backward(
-      backend_.device,
-      {config_.norm, d_y, x, parameters_.Vector(weight), stats, d_x,
-       parameters_.GradientVector(weight), parameters_.GradientVector(bias)});
+      backend_.device, {config_.norm, d_y, x, parameters_.Vector(weight), stats, d_x,
+                        parameters_.GradientVector(weight), parameters_.GradientVector(bias)});
 }
 
 void Transformer::Linear(int weight, int bias, Tensor x, Tensor y, bool accumulate) {
-  backend_.ops.linear(backend_.device, {x, parameters_.ForCompute(weight),
-                                        parameters_.Vector(bias), y, accumulate});
+  backend_.ops.linear(backend_.device,
+                      {x, parameters_.ForCompute(weight), parameters_.Vector(bias), y, accumulate});
 }
 
 void Transformer::LinearBackward(int weight, int bias, Tensor d_y, Tensor x, Tensor d_x) {
@@ -198,9 +197,8 @@ void Transformer::BlockBackward(int64_t layer, const TokenBatch& batch, const Kv
   AttentionBackward(s, batch, PagesOf(kv, layer), b, a, d_attention_out, d_x, g);
 }
 
-void Transformer::MlpBackward(const LayerSlots& s, const BlockActivations& b,
-                              const Activations& a, Tensor d_out, Tensor d_x,
-                              const BackwardBuffers& g) {
+void Transformer::MlpBackward(const LayerSlots& s, const BlockActivations& b, const Activations& a,
+                              Tensor d_out, Tensor d_x, const BackwardBuffers& g) {
   const auto& ops = backend_.ops;
   ops.activation(backend_.device, {config_.activation, b.up, a.gated});
   LinearBackward(s.down, s.down_bias, d_out, a.gated, g.d_gated);

@@ -28,11 +28,11 @@ enum class Keep {
 
 struct Activations {
   std::vector<BlockActivations> blocks;
-  Tensor x;        // f32 (T, D) after the last block
-  Tensor normed;   // dtype (T, D) scratch
-  Tensor q;        // f32 (T, H K) scratch
-  Tensor gated;    // dtype (T, F) scratch
-  float* pages;    // keys and values of one block (forest batches only)
+  Tensor x;       // f32 (T, D) after the last block
+  Tensor normed;  // dtype (T, D) scratch
+  Tensor q;       // f32 (T, H K) scratch
+  Tensor gated;   // dtype (T, F) scratch
+  float* pages;   // keys and values of one block (forest batches only)
   Keep keep;
 };
 

@@ -14,14 +14,16 @@ double GradientNorm(Model& model) {
 double AdamWStep(Model& model, const AdamWSettings& s) {
   Parameters& p = model.parameters();
   if (!p.trainable() || !p.has_gradients())
-    throw Error("OPTION_INVALID", "There are no gradients to step along. Call forward() and "
-                                  "backward() on a trainable model first.");
+    throw Error("OPTION_INVALID",
+                "There are no gradients to step along. Call forward() and "
+                "backward() on a trainable model first.");
   const double norm = GradientNorm(model);
   if (!std::isfinite(norm)) {
     p.ClearGradients();
-    throw Error("NON_FINITE", "The gradient norm is not finite; the step was left out and the "
-                              "gradients were cleared. Lower the learning rate or look for "
-                              "overflowing coefficients.");
+    throw Error("NON_FINITE",
+                "The gradient norm is not finite; the step was left out and the "
+                "gradients were cleared. Lower the learning rate or look for "
+                "overflowing coefficients.");
   }
   // As torch.nn.utils.clip_grad_norm_: max / (norm + 1e-6), at most 1.
   const double clip = s.max_grad_norm > 0 ? std::fmin(1.0, s.max_grad_norm / (norm + 1e-6)) : 1.0;
@@ -31,8 +33,17 @@ double AdamWStep(Model& model, const AdamWSettings& s) {
   for (size_t i = 0; i < p.slots().size(); ++i) {
     const Slot& slot = p.slots()[i];
     const bool decays = i < s.decays.size() && s.decays[i];
-    AdamWArgs args{nullptr, g + slot.offset, m + slot.offset, v + slot.offset, slot.elements, s.lr,
-                   s.beta1, s.beta2, s.eps, decays ? s.weight_decay : 0.0f, float(clip),
+    AdamWArgs args{nullptr,
+                   g + slot.offset,
+                   m + slot.offset,
+                   v + slot.offset,
+                   slot.elements,
+                   s.lr,
+                   s.beta1,
+                   s.beta2,
+                   s.eps,
+                   decays ? s.weight_decay : 0.0f,
+                   float(clip),
                    float(1 - std::pow(double(s.beta1), double(step))),
                    float(1 - std::pow(double(s.beta2), double(step)))};
     if (p.is_split(slot)) {

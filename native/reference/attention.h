@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "reference/values.h"
 #include "reference/qkv.h"
+#include "reference/values.h"
 
 namespace alignlab::reference {
 
@@ -51,8 +51,7 @@ inline std::vector<double> Attend(const AttentionArgs& args, int64_t row, int64_
   const std::vector<double> p = Probabilities(args, row, h, keys, lse);
   std::vector<double> out(static_cast<size_t>(dim));
   for (size_t j = 0; j < keys.size(); ++j)
-    for (int64_t k = 0; k < dim; ++k)
-      out[size_t(k)] += p[j] * ValueAt(args.kv, keys[j].slot, g, k);
+    for (int64_t k = 0; k < dim; ++k) out[size_t(k)] += p[j] * ValueAt(args.kv, keys[j].slot, g, k);
   return out;
 }
 

@@ -70,8 +70,7 @@ inline void Head(const HeadArgs& args) {
     const double lse = LogSumExp(z);
     args.lse[r] = float(lse);
     if (args.entropy) args.entropy[r] = float(Entropy(z, lse));
-    if (args.targets && args.logprob)
-      args.logprob[r] = float(z[size_t(args.targets[r])] - lse);
+    if (args.targets && args.logprob) args.logprob[r] = float(z[size_t(args.targets[r])] - lse);
     if (!args.logits.data) continue;
     for (size_t v = 0; v < z.size(); ++v)
       args.logits.f32()[r * args.logits.stride + int64_t(v)] = float(z[v]);

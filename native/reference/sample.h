@@ -53,9 +53,8 @@ inline std::vector<Candidate> Candidates(const SampleArgs& args, int64_t r) {
     if (std::isfinite(distance))
       kept.push_back({int64_t(v), distance, std::exp(-double(distance))});
   }
-  std::stable_sort(kept.begin(), kept.end(), [](const Candidate& a, const Candidate& b) {
-    return a.distance < b.distance;
-  });
+  std::stable_sort(kept.begin(), kept.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.distance < b.distance; });
   if (greedy) return kept;
   if (row.top_k > 0) kept.resize(std::min(kept.size(), size_t(row.top_k)));
   if (row.top_p < 1) {

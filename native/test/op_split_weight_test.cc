@@ -12,17 +12,16 @@ struct Shape {
   bool panels;
 };
 // One of everything, odd columns, rows across panels; tables whose last unit is cut short.
-constexpr Shape kShapes[] = {{1, 1, true},   {16, 2, true},  {33, 15, true},  {100, 301, true},
-                             {1, 1, false},  {3, 11, false}, {7, 64, false},  {70, 1000, false}};
+constexpr Shape kShapes[] = {{1, 1, true},  {16, 2, true},  {33, 15, true}, {100, 301, true},
+                             {1, 1, false}, {3, 11, false}, {7, 64, false}, {70, 1000, false}};
 
 struct SplitCase {
   SplitCase(const Shape& shape, bool with_low) {
     const int64_t packed = shape.panels
                                ? WeightElements(DType::kBF16, shape.rows, shape.cols, kPanel)
                                : shape.rows * shape.cols;
-    const int64_t plain = shape.panels
-                              ? WeightElements(DType::kF32, shape.rows, shape.cols, kPanel)
-                              : shape.rows * shape.cols;
+    const int64_t plain = shape.panels ? WeightElements(DType::kF32, shape.rows, shape.cols, kPanel)
+                                       : shape.rows * shape.cols;
     high.resize(size_t(packed));
     low.resize(size_t(packed));
     flat.resize(size_t(plain));
@@ -80,8 +79,18 @@ void TestAdamW(const Backend& backend) {
         g[size_t(reference::FlatIndex(split.weight, r, c, kPanel))] = float(random.Normal());
     std::vector<float> m(g.size()), v(g.size()), m_plain = m, v_plain = v;
     for (int step = 1; step <= 3; ++step) {
-      AdamWArgs args{nullptr, g.data(), m.data(), v.data(), n,    1e-2f,
-                     0.9f,    0.99f,    1e-8f,    0.1f,     0.5f, 1 - std::pow(0.9f, float(step)),
+      AdamWArgs args{nullptr,
+                     g.data(),
+                     m.data(),
+                     v.data(),
+                     n,
+                     1e-2f,
+                     0.9f,
+                     0.99f,
+                     1e-8f,
+                     0.1f,
+                     0.5f,
+                     1 - std::pow(0.9f, float(step)),
                      1 - std::pow(0.99f, float(step))};
       backend.ops.adamw_split(backend.device, args, split.weight);
       args.w = plain.flat.data();

@@ -21,7 +21,7 @@ const isToken = (id: unknown): id is number =>
   Number.isInteger(id) && (id as number) >= 0 && (id as number) < 2 ** 31;
 
 const checkSegment = (segment: Segment, index: number): void => {
-  const { tokens, parent } = segment ?? {};
+  const { tokens, parent, scored } = segment ?? {};
   if (!(tokens instanceof Int32Array) && !Array.isArray(tokens)) {
     throw new AlignlabError(
       'BATCH_INVALID',
@@ -38,6 +38,12 @@ const checkSegment = (segment: Segment, index: number): void => {
       );
     }
   }
+  if (scored !== undefined && typeof scored !== 'boolean') {
+    throw new AlignlabError(
+      'BATCH_INVALID',
+      `The mark "scored" of segment ${index} must be true or false, got ${String(scored)}.`,
+    );
+  }
   if (parent === undefined || (Number.isInteger(parent) && parent >= 0 && parent < index)) return;
   throw new AlignlabError(
     'BATCH_INVALID',
@@ -48,8 +54,15 @@ const checkSegment = (segment: Segment, index: number): void => {
 
 /** The arrays of the native interface. Lengths and the vocabulary are checked natively. */
 export const packForest = (batch: Batch, { scalarAt }: BatchOptions = {}): ForestArrays => {
-  if (!Array.isArray(batch)) {
+  // Array.isArray would narrow the readonly list to any[].
+  if (!((batch as unknown) instanceof Array)) {
     throw new AlignlabError('BATCH_INVALID', 'A batch must be a list of segments.');
+  }
+  if (scalarAt !== undefined && scalarAt !== 'last' && !(scalarAt instanceof Int32Array)) {
+    throw new AlignlabError(
+      'BATCH_INVALID',
+      "scalarAt must be 'last' or an Int32Array of packed token indices.",
+    );
   }
   batch.forEach(checkSegment);
   const offsets = new Int32Array(batch.length + 1);

@@ -1,4 +1,5 @@
 // What forward() returns: results, and the way back.
+import { AlignlabError } from '../errors.js';
 import type { NativePass, NativeScores } from './native.js';
 import { Scores } from './scores.js';
 
@@ -8,6 +9,17 @@ export interface Coefficients {
   readonly entropies?: Float32Array;
   readonly scalars?: Float32Array;
 }
+
+const checkCoefficients = (coefficients: Coefficients): void => {
+  for (const name of ['logProbs', 'entropies', 'scalars'] as const) {
+    const values: unknown = coefficients[name];
+    if (values === undefined || values instanceof Float32Array) continue;
+    throw new AlignlabError(
+      'BATCH_INVALID',
+      `The coefficients of ${name} must be a Float32Array. Make one by Float32Array.from(values).`,
+    );
+  }
+};
 
 type Backward = (
   pass: NativePass,
@@ -33,6 +45,7 @@ export class ForwardPass extends Scores implements Disposable {
     coefficients: Coefficients,
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<void> {
+    checkCoefficients(coefficients);
     await this.#backward(this.#pass, coefficients, signal);
     this.dispose();
   }

@@ -66,7 +66,7 @@ export const runGeneration = async (
   const sequences = await outcome.catch((error: unknown) => {
     throw failure ? failure.cause : error;
   });
-  if (failure) throw (failure as { readonly cause: unknown }).cause;
+  if (failure) throw failure.cause;
   return sequences.map((sequence, index) =>
     toGeneration(sequence, index, samples, watch.end(index)),
   );

@@ -72,6 +72,12 @@ export const whole = (name: string, value: number, least: number): number => {
   );
 };
 
+/** Ranges are checked natively, where NaN fails as well. */
+const real = (name: string, value: number): number => {
+  if (typeof value === 'number') return value;
+  throw new AlignlabError('OPTION_INVALID', `${name} must be a number, got ${String(value)}.`);
+};
+
 const seedsOf = (
   seed: number | bigint | BigUint64Array,
   sequences: number,
@@ -85,7 +91,7 @@ const seedsOf = (
     }
     return { seeds: seed, streams: new BigUint64Array(sequences) };
   }
-  if (typeof seed === 'number' && !Number.isSafeInteger(seed)) {
+  if (typeof seed !== 'bigint' && !Number.isSafeInteger(seed)) {
     throw new AlignlabError('OPTION_INVALID', `seed must be a whole number, got ${String(seed)}.`);
   }
   const seeds = new BigUint64Array(sequences).fill(BigInt.asUintN(64, BigInt(seed)));
@@ -131,13 +137,13 @@ export const generationRequest = (
     stopTokens: Int32Array.from(options.stopTokens ?? endTokens, (token) =>
       whole('a stop token', token, 0),
     ),
-    temperature: options.temperature ?? 1,
+    temperature: real('temperature', options.temperature ?? 1),
     topK: whole('topK', options.topK ?? 0, 0),
-    topP: options.topP ?? 1,
-    minP: options.minP ?? 0,
-    repetitionPenalty: options.repetitionPenalty ?? 1,
-    presencePenalty: options.presencePenalty ?? 0,
-    frequencyPenalty: options.frequencyPenalty ?? 0,
+    topP: real('topP', options.topP ?? 1),
+    minP: real('minP', options.minP ?? 0),
+    repetitionPenalty: real('repetitionPenalty', options.repetitionPenalty ?? 1),
+    presencePenalty: real('presencePenalty', options.presencePenalty ?? 0),
+    frequencyPenalty: real('frequencyPenalty', options.frequencyPenalty ?? 0),
     minNewTokens: whole('minNewTokens', options.minNewTokens ?? 0, 0),
     maxNewTokens: whole('maxNewTokens', options.maxNewTokens ?? 64, 0),
   };

@@ -5,7 +5,7 @@ import type { JsonObject } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
 import { type Batch, type BatchOptions, packForest } from './batch.js';
 import { ForwardPass } from './forward-pass.js';
-import type { Generation, Prompt, SamplingOptions } from './generate.js';
+import { type Generation, type Prompt, type SamplingOptions, whole } from './generate.js';
 import { runGeneration } from './generate-run.js';
 import { ModelHandle } from './handle.js';
 import {
@@ -131,6 +131,9 @@ export class LanguageModel implements AsyncDisposable {
     batch: Batch,
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<{ readonly kl: Float32Array; readonly offsets: Int32Array }> {
+    if (!(other instanceof LanguageModel)) {
+      throw new AlignlabError('OPTION_INVALID', 'KL is taken to another LanguageModel.');
+    }
     const forest = packForest(batch);
     const result = await this.#handle.run(
       (model) => model.kl(other.#handle.native, forest),
@@ -227,6 +230,9 @@ export class LanguageModel implements AsyncDisposable {
     const checkpoint = await readCheckpoint(folder);
     const { trainable = true, tokens, scored = tokens, recompute = false } = options;
     const dtype = options.dtype ?? nativeDtype(checkpoint.dtype === 'F32' ? 'F32' : 'BF16');
+    checkDtype(dtype);
+    whole('tokens', tokens, 1);
+    whole('scored', scored, 0);
     return guarded(() =>
       native().estimateMemory(checkpoint.shape, dtype, trainable, tokens, scored, recompute),
     );

@@ -121,7 +121,8 @@ export interface NativeModel {
   zeroGradients(): NativeCall<void>;
   slotNames(): string[];
   bytes(): number;
-  dispose(): void;
+  /** Done when the memory has been given back. */
+  dispose(): NativeCall<void>;
 }
 
 export interface MemoryEstimate {

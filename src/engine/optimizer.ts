@@ -67,7 +67,11 @@ export const adamWSettings = (
   const decays = (slot: Slot): boolean => {
     if (noDecay === 'none') return true;
     if (noDecay === 'biases-and-norms') return slot.kind !== 'vector';
-    return decaysByPattern(slot, tensors, noDecay);
+    if (noDecay instanceof RegExp) return decaysByPattern(slot, tensors, noDecay);
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      `noDecay must be 'none', 'biases-and-norms' or a RegExp, got ${String(noDecay)}.`,
+    );
   };
   return {
     learningRate: inRange('learningRate', learningRate, (lr) => lr >= 0, '0 or more'),

@@ -5,7 +5,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { ModelDescription } from '../checkpoint/config.js';
 import { type WeightDtype, encodeHeader, openSafetensors } from '../checkpoint/safetensors.js';
 import { planSave, saveFolder, writeTexts } from '../checkpoint/save.js';
-import { AlignlabError } from '../errors.js';
+import { AlignlabError, fromSystem } from '../errors.js';
 import type { ModelHandle } from './handle.js';
 import { type TensorSet, guarded } from './native.js';
 import { rangesOfFile, rangesToWrite } from './tensors.js';
@@ -17,13 +17,32 @@ export interface SaveOptions {
   readonly signal?: AbortSignal;
 }
 
+const checkSaveOptions = ({ dtype, maxShardBytes = Infinity }: SaveOptions): void => {
+  if (dtype !== 'F32' && dtype !== 'BF16' && dtype !== 'F16') {
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      `dtype must be 'F32', 'BF16' or 'F16', got ${String(dtype)}.`,
+    );
+  }
+  if (!(maxShardBytes > 0)) {
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      `maxShardBytes must be a number above 0, got ${String(maxShardBytes)}.`,
+    );
+  }
+};
+
 export const saveModel = async (
   handle: ModelHandle,
   { config, tensors }: ModelDescription,
   source: Checkpoint | null,
   folder: string,
-  { dtype, maxShardBytes, signal }: SaveOptions & { readonly dtype: WeightDtype },
+  options: SaveOptions & { readonly dtype: WeightDtype },
 ): Promise<void> => {
+  const { dtype, maxShardBytes, signal } = options;
+  checkSaveOptions(options);
+  handle.requireUse();
+  signal?.throwIfAborted();
   const plan = planSave(
     { config, tensors, ...source },
     { dtype, ...(maxShardBytes === undefined ? {} : { maxShardBytes }) },
@@ -60,7 +79,8 @@ export const writeTensorSet = async (
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw error;
+    const known = error instanceof Error && 'syscall' in error;
+    throw known ? fromSystem(error, `write ${path}`) : error;
   }
 };
 
@@ -74,7 +94,9 @@ export const saveMoments = async (
   folder: string,
 ): Promise<void> => {
   const metadata = { step: String(guarded(() => handle.native.step)) };
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw fromSystem(cause, `save to ${folder}`);
+  });
   for (const set of momentSets) {
     await writeTensorSet(handle, description, set, momentFile(folder, set), metadata);
   }
@@ -91,7 +113,7 @@ const openMoments = async ({ tensors }: ModelDescription, path: string) => {
   }
   const located = tensors.map((tensor) => {
     const found = file.tensors.get(tensor.name);
-    if (!found || found.shape.join() !== tensor.shape.join() || found.dtype !== 'F32') {
+    if (found?.shape.join() !== tensor.shape.join() || found.dtype !== 'F32') {
       throw new AlignlabError(
         'CHECKPOINT_INVALID',
         `${path}: tensor ${tensor.name} is missing or of another shape. ` +

@@ -1,25 +1,15 @@
-// Whatever is wrong with what a caller passes or a file holds: an error with its code that names
-// the place, and a model that works as before.
-import { readFile, truncate, writeFile } from 'node:fs/promises';
+// Whatever is wrong with what a caller passes: an error with its code that names the place, and a
+// model that works as before.
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { readCheckpoint } from '../../src/checkpoint/checkpoint.js';
 import type { Batch } from '../../src/engine/batch.js';
 import { setMemoryLimit, setThreads } from '../../src/engine/device.js';
 import type { SamplingOptions } from '../../src/engine/generate.js';
 import type { Dtype } from '../../src/engine/load.js';
 import { LanguageModel } from '../../src/engine/model.js';
-import { guarded, native, settle } from '../../src/engine/native.js';
-import { rangesOfFile } from '../../src/engine/tensors.js';
 import type { ErrorCode } from '../../src/errors.js';
-import {
-  assertError,
-  caught,
-  randomTensors,
-  smallConfig,
-  temporaryFolder,
-  writeCheckpoint,
-} from '../checkpoint/helpers.js';
+import { assertError, caught, smallConfig, temporaryFolder } from '../checkpoint/helpers.js';
 import { assertBitEqual } from '../helpers/arrays.js';
 import { randomForest } from '../helpers/forests.js';
 import { golden, load } from '../helpers/models.js';
@@ -58,6 +48,7 @@ const badBatches: readonly (readonly [string, unknown, ErrorCode, string])[] = [
     'TOKEN_OUT_OF_RANGE',
     'place 1',
   ],
+  ['a mark that is none', [{ tokens: [1, 2], scored: 'no' }], 'BATCH_INVALID', 'scored'],
   ['a fraction', [{ tokens: [1, 2.5] }], 'TOKEN_OUT_OF_RANGE', '2.5'],
   ['no number', [{ tokens: [1, NaN] }], 'TOKEN_OUT_OF_RANGE', 'NaN'],
   ['a huge token', [{ tokens: [1, 2 ** 32 + 1] }], 'TOKEN_OUT_OF_RANGE', '4294967297'],
@@ -107,6 +98,7 @@ const badSampling: readonly (readonly [string, Partial<Record<keyof SamplingOpti
     ['temperature', { temperature: -1 }],
     ['temperature', { temperature: NaN }],
     ['temperature', { temperature: Infinity }],
+    ['temperature', { temperature: '1' }],
     ['topK', { topK: -1 }],
     ['topK', { topK: 1.5 }],
     ['topP', { topP: 0 }],
@@ -130,6 +122,7 @@ const badSampling: readonly (readonly [string, Partial<Record<keyof SamplingOpti
     ['samples', { samples: 1.5 }],
     ['seed', { seed: 0.5 }],
     ['seed', { seed: NaN }],
+    ['seed', { seed: 'seven' }],
     ['maxBatch', { maxBatch: 0 }],
     ['maxBatch', { maxBatch: NaN }],
     ['maxBatch', { maxBatch: 2 ** 32 + 1 }],
@@ -190,6 +183,39 @@ test('bad options of loading', async (t) => {
   assertError(t, await caught(() => model.clone({ dtype: int8 })), 'OPTION_INVALID', 'int8');
 });
 
+test('bad options of saving, which save nothing', async (t) => {
+  const folder = await temporaryFolder(t);
+  const model = await load(t, golden('llama'));
+  const path = join(folder, 'model');
+  for (const [name, options] of [
+    ['dtype', { dtype: 'I8' as 'F32' }],
+    ['maxShardBytes', { maxShardBytes: NaN }],
+    ['maxShardBytes', { maxShardBytes: 0 }],
+  ] as const) {
+    assertError(t, await caught(() => model.save(path, options)), 'OPTION_INVALID', name);
+  }
+  await mkdir(path);
+  assertError(t, await caught(() => model.saveGradients(path)), 'IO_FAILED', path);
+  await writeFile(join(folder, 'file'), '');
+  const file = join(folder, 'file');
+  assertError(t, await caught(() => model.saveOptimizer(file)), 'IO_FAILED', file);
+  const below = join(file, 'gradients');
+  assertError(t, await caught(() => model.saveGradients(below)), 'IO_FAILED', below);
+  t.deepEqual((await readdir(folder)).sort(), ['file', 'model']);
+});
+
+test('bad options of estimating', async (t) => {
+  for (const [name, options] of [
+    ['tokens', { tokens: -5 }],
+    ['tokens', { tokens: NaN }],
+    ['scored', { tokens: 5, scored: 0.5 }],
+    ['dtype', { tokens: 5, dtype: 'int8' as Dtype }],
+  ] as const) {
+    const error = await caught(() => LanguageModel.estimateMemory(golden('llama'), options));
+    assertError(t, error, 'OPTION_INVALID', name);
+  }
+});
+
 test('bad settings of the machine', async (t) => {
   for (const threads of [0, -1, 1.5, NaN, 2000]) {
     assertError(t, await caught(() => setThreads(threads)), 'OPTION_INVALID', 'threads');
@@ -213,57 +239,28 @@ test('bad places of scalars', async (t) => {
     const error = await caught(() => model.score([{ tokens: [1, 2, 3] }], { scalarAt }));
     assertError(t, error, 'BATCH_INVALID', String(at));
   }
+  const scalarAt = [1] as unknown as Int32Array;
+  const error = await caught(() => model.score([{ tokens: [1, 2, 3] }], { scalarAt }));
+  assertError(t, error, 'BATCH_INVALID', 'Int32Array');
 });
 
-test('weights that are not finite are refused by name', async (t) => {
-  const folder = await temporaryFolder(t);
-  const config = smallConfig('llama');
-  for (const dtype of ['f32', 'bf16'] as const) {
-    for (const trainable of [true, false]) {
-      for (const value of [NaN, Infinity, -Infinity]) {
-        const tensors = randomTensors(config);
-        const name = 'model.layers.1.self_attn.k_proj.weight';
-        tensors.get(name)!.data[17] = value;
-        await writeCheckpoint(folder, config, tensors);
-        const error = await caught(() => LanguageModel.load(folder, { dtype, trainable }));
-        assertError(t, error, 'NON_FINITE', name);
+test('coefficients and partners of another kind', (t) =>
+  unharmed(t, (model) => [
+    async () => {
+      using pass = await model.forward([{ tokens: [1, 2, 3] }]);
+      for (const values of [[1, 2], new Float64Array(2), null]) {
+        const logProbs = values as unknown as Float32Array;
+        const error = await caught(() => pass.backward({ logProbs }));
+        assertError(t, error, 'BATCH_INVALID', 'logProbs', 'Float32Array');
       }
-    }
-  }
-});
-
-test('a model that gives no finite numbers says so, and does not crash', async (t) => {
-  const folder = await temporaryFolder(t);
-  const config = smallConfig('llama');
-  const tensors = randomTensors(config);
-  tensors.get('model.norm.weight')!.data.fill(3e38);
-  tensors.get('lm_head.weight')!.data.fill(3e38);
-  const model = await load(t, await writeCheckpoint(folder, config, tensors));
-  const batch = [{ tokens: [1, 2, 3] }];
-  assertError(t, await caught(() => model.score(batch)), 'NON_FINITE', 'weights');
-  assertError(t, await caught(() => model.forward(batch)), 'NON_FINITE');
-  assertError(t, await caught(() => model.generate([[1]], { maxNewTokens: 2 })), 'NON_FINITE');
-});
-
-test('a file that is cut after its header was checked', async (t) => {
-  const folder = await temporaryFolder(t);
-  const checkpoint = await readCheckpoint(golden('llama'));
-  const model = guarded(() => new (native().NativeModel)(checkpoint.shape, 'f32', true));
-  const ranges = rangesOfFile(checkpoint.tensors, model.slotNames());
-  const path = join(folder, 'cut.safetensors');
-  const bytes = await readFile(join(golden('llama'), 'model.safetensors'));
-  await writeFile(path, bytes.subarray(0, 5000));
-  const cut = ranges.map((range) => ({ ...range, path }));
-  assertError(
-    t,
-    await caught(() => settle(model.read('weights', cut))),
-    'CHECKPOINT_INVALID',
-    'cut short',
-  );
-  await truncate(path, 0);
-  assertError(t, await caught(() => settle(model.read('weights', cut))), 'CHECKPOINT_INVALID');
-  const gone = ranges.map((range) => ({ ...range, path: join(folder, 'gone') }));
-  assertError(t, await caught(() => settle(model.read('weights', gone))), 'IO_FAILED', 'gone');
-  await settle(model.read('weights', ranges));
-  model.dispose();
-});
+    },
+    async () => {
+      const other = {} as LanguageModel;
+      assertError(
+        t,
+        await caught(() => model.kl(other, forest)),
+        'OPTION_INVALID',
+        'LanguageModel',
+      );
+    },
+  ]));

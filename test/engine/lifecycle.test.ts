@@ -1,10 +1,12 @@
 // Disposal, garbage collection, worker threads, process exit, memory limits: an engine lives inside
 // somebody else's process.
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import test from 'ava';
 import { engineInfo, setMemoryLimit } from '../../src/engine/device.js';
 import { LanguageModel } from '../../src/engine/model.js';
 import { native } from '../../src/engine/native.js';
-import { assertError, caught, smallConfig } from '../checkpoint/helpers.js';
+import { assertError, caught, smallConfig, temporaryFolder } from '../checkpoint/helpers.js';
 import { assertBitEqual } from '../helpers/arrays.js';
 import { collectGarbage } from '../helpers/garbage.js';
 import { medium, mediumText } from '../helpers/medium.js';
@@ -34,6 +36,8 @@ test.serial('every call after dispose is refused', async (t) => {
   const model = await LanguageModel.create(small);
   const pass = await model.forward(batch);
   await model.dispose();
+  const folder = await temporaryFolder(t);
+  const path = join(folder, 'below', 'saved');
   const calls: readonly (() => unknown)[] = [
     () => model.score(batch),
     () => model.forward(batch),
@@ -45,12 +49,13 @@ test.serial('every call after dispose is refused', async (t) => {
     () => model.gradNorm(),
     () => model.zeroGradients(),
     () => model.clone(),
-    () => model.save('/nowhere/at/all'),
-    () => model.saveGradients('/nowhere/at/all'),
-    () => model.saveOptimizer('/tmp'),
+    () => model.save(path),
+    () => model.saveGradients(path),
+    () => model.saveOptimizer(path),
     () => model.steps,
   ];
   for (const call of calls) assertError(t, await caught(call), 'DISPOSED');
+  t.deepEqual(await readdir(folder), []);
 });
 
 test.serial('calls that are under way at dispose reject with ABORTED', async (t) => {

@@ -150,6 +150,7 @@ test('bad settings are refused by name, and nothing moves', async (t) => {
     ['epsilon', { epsilon: 0 }],
     ['weightDecay', { weightDecay: Infinity }],
     ['maxGradNorm', { maxGradNorm: -1 }],
+    ['noDecay', { noDecay: 'all' as 'none' }],
   ];
   for (const [name, setting] of settings) {
     const error = await caught(() => model.step({ learningRate: 1e-3, ...setting }));

@@ -59,24 +59,24 @@ void ForEachPart(const AttentionArgs& args, const ScoreBlock& b, const F& visit)
 // A page's last panel may spill up to 15 lanes of unused slots past the segment's end. The next
 // segment, or SoftmaxRow, overwrites them.
 inline void ScoreRows(const AttentionArgs& args, const ScoreBlock& b) {
-  ForEachPart(args, b, [&](const AttentionSegment& segment, int64_t visible, int64_t row,
-                           int64_t rows) {
-    for (int64_t page = 0; page < PageCount(visible); ++page) {
-      TileF32({.rows = rows,
-               .vecs = (PageTokens(visible, page) + kLanes - 1) / kLanes,
-               .steps = b.dim,
-               .a = b.q + row,
-               .a_row = 1,
-               .a_step = b.rows,
-               .b = PageKeys(args.kv, segment.pages[page], b.kv_head),
-               .b_vec = b.dim * kLanes,
-               .b_step = kLanes,
-               .c = b.scores + row * b.stride + segment.position + page * kPage,
-               .c_row = b.stride,
-               .c_vec = kLanes,
-               .accumulate = false});
-    }
-  });
+  ForEachPart(args, b,
+              [&](const AttentionSegment& segment, int64_t visible, int64_t row, int64_t rows) {
+                for (int64_t page = 0; page < PageCount(visible); ++page) {
+                  TileF32({.rows = rows,
+                           .vecs = (PageTokens(visible, page) + kLanes - 1) / kLanes,
+                           .steps = b.dim,
+                           .a = b.q + row,
+                           .a_row = 1,
+                           .a_step = b.rows,
+                           .b = PageKeys(args.kv, segment.pages[page], b.kv_head),
+                           .b_vec = b.dim * kLanes,
+                           .b_step = kLanes,
+                           .c = b.scores + row * b.stride + segment.position + page * kPage,
+                           .c_row = b.stride,
+                           .c_vec = kLanes,
+                           .accumulate = false});
+                }
+              });
 }
 
 // Turns a row of n scores into 2^(score - max), zeros up to `end`.
@@ -110,8 +110,7 @@ inline void SoftmaxRows(const AttentionArgs& args, const ScoreBlock& b) {
   for (int64_t r = 0; r < b.rows; ++r) {
     const int64_t token = r / b.group;
     const QueryRun& run = RunOf(b, token);
-    const int64_t seen =
-        args.segments[run.segment].position + run.offset + PlaceOf(b, token) + 1;
+    const int64_t seen = args.segments[run.segment].position + run.offset + PlaceOf(b, token) + 1;
     SoftmaxRow(b.scores + r * b.stride, seen, b.total, &b.max[r], &b.sum[r]);
   }
 }
@@ -122,35 +121,35 @@ inline void MixValues(const AttentionArgs& args, const ScoreBlock& b) {
   const int64_t vecs = b.dim / kLanes;
   const int rest = int(b.dim % kLanes);
   std::memset(b.out, 0, size_t(b.rows * b.width) * 4);
-  ForEachPart(args, b, [&](const AttentionSegment& segment, int64_t visible, int64_t row,
-                           int64_t rows) {
-    for (int64_t page = 0; page < PageCount(visible); ++page) {
-      const float* values = PageValues(args.kv, segment.pages[page], b.kv_head);
-      float* out = b.out + row * b.width;
-      TileArgs tile{.rows = rows,
-                    .vecs = vecs,
-                    .steps = PageTokens(visible, page),
-                    .a = b.scores + row * b.stride + segment.position + page * kPage,
-                    .a_row = rows == 1 ? 1 : b.stride,
-                    .a_step = 1,
-                    .b = values,
-                    .b_vec = kLanes,
-                    .b_step = b.dim,
-                    .c = out,
-                    .c_row = b.width,
-                    .c_vec = kLanes,
-                    .accumulate = true};
-      if (vecs) TileF32(tile);
-      if (!rest) continue;
-      for (int64_t t = 0; t < tile.steps; ++t)
-        Store(b.tail + t * kLanes, LoadPartial(values + t * b.dim + vecs * kLanes, rest));
-      tile.vecs = 1;
-      tile.b = b.tail;
-      tile.b_step = kLanes;
-      tile.c = out + vecs * kLanes;
-      TileF32(tile);
-    }
-  });
+  ForEachPart(
+      args, b, [&](const AttentionSegment& segment, int64_t visible, int64_t row, int64_t rows) {
+        for (int64_t page = 0; page < PageCount(visible); ++page) {
+          const float* values = PageValues(args.kv, segment.pages[page], b.kv_head);
+          float* out = b.out + row * b.width;
+          TileArgs tile{.rows = rows,
+                        .vecs = vecs,
+                        .steps = PageTokens(visible, page),
+                        .a = b.scores + row * b.stride + segment.position + page * kPage,
+                        .a_row = rows == 1 ? 1 : b.stride,
+                        .a_step = 1,
+                        .b = values,
+                        .b_vec = kLanes,
+                        .b_step = b.dim,
+                        .c = out,
+                        .c_row = b.width,
+                        .c_vec = kLanes,
+                        .accumulate = true};
+          if (vecs) TileF32(tile);
+          if (!rest) continue;
+          for (int64_t t = 0; t < tile.steps; ++t)
+            Store(b.tail + t * kLanes, LoadPartial(values + t * b.dim + vecs * kLanes, rest));
+          tile.vecs = 1;
+          tile.b = b.tail;
+          tile.b_step = kLanes;
+          tile.c = out + vecs * kLanes;
+          TileF32(tile);
+        }
+      });
 }
 
 template <class T>

@@ -44,15 +44,15 @@ struct TreeWork {
   const AttentionBackwardArgs* args;
   const int32_t* members;
   int64_t member_count, kv_head, group;
-  int64_t dim, width;    // head dimension, and rounded up to whole vectors
-  int64_t slots, block;  // query tokens at once
-  const int64_t* slot;   // of each segment's first token
-  float *keys, *d_keys, *d_values;  // (slots, width)
-  float* values;                    // panels of 16 slots: (slots / 16, dim, 16)
-  float *q, *d_out, *d_q;           // (block * group, width)
+  int64_t dim, width;                // head dimension, and rounded up to whole vectors
+  int64_t slots, block;              // query tokens at once
+  const int64_t* slot;               // of each segment's first token
+  float *keys, *d_keys, *d_values;   // (slots, width)
+  float* values;                     // panels of 16 slots: (slots / 16, dim, 16)
+  float *q, *d_out, *d_q;            // (block * group, width)
   float *q_columns, *d_out_columns;  // the same, transposed: (dim, rows)
-  float *p, *d_s;                   // (block * group, kPage)
-  float *lse, *delta;               // (block * group)
+  float *p, *d_s;                    // (block * group, kPage)
+  float *lse, *delta;                // (block * group)
   int32_t* path;
 };
 
@@ -81,8 +81,7 @@ inline void LoadTree(const TreeWork& w) {
 template <class T>
 void LoadRows(const TreeWork& w, const QueryRun& b) {
   const AttentionArgs& f = w.args->forward;
-  PackHeads(f.q, b.row, b.count, w.kv_head, w.group, w.dim, f.scale * kLog2E, w.width,
-            w.q);
+  PackHeads(f.q, b.row, b.count, w.kv_head, w.group, w.dim, f.scale * kLog2E, w.width, w.q);
   PackHeads(w.args->d_out, b.row, b.count, w.kv_head, w.group, w.dim, 1, w.width, w.d_out);
   const int64_t rows = b.count * w.group;
   Transpose(w.q, w.width, rows, w.dim, w.q_columns, rows);
@@ -130,10 +129,19 @@ inline void ScoreGradient(const TreeWork& w, int64_t rows, int64_t vecs, int64_t
 inline void PageGradient(const TreeWork& w, const float* page_keys, int64_t slot, int64_t rows,
                          int64_t tokens, int64_t first_seen, bool accumulate) {
   const int64_t vecs = (tokens + kLanes - 1) / kLanes, columns = w.width / kLanes;
-  TileArgs scores{.rows = rows, .vecs = vecs, .steps = w.dim,
-                  .a = w.q_columns, .a_row = 1, .a_step = rows,
-                  .b = page_keys, .b_vec = w.dim * kLanes, .b_step = kLanes,
-                  .c = w.p, .c_row = kPage, .c_vec = kLanes, .accumulate = false};
+  TileArgs scores{.rows = rows,
+                  .vecs = vecs,
+                  .steps = w.dim,
+                  .a = w.q_columns,
+                  .a_row = 1,
+                  .a_step = rows,
+                  .b = page_keys,
+                  .b_vec = w.dim * kLanes,
+                  .b_step = kLanes,
+                  .c = w.p,
+                  .c_row = kPage,
+                  .c_vec = kLanes,
+                  .accumulate = false};
   TileF32(scores);
   scores.a = w.d_out_columns;
   scores.b = w.values + slot * w.dim;
@@ -142,20 +150,37 @@ inline void PageGradient(const TreeWork& w, const float* page_keys, int64_t slot
   ScoreGradient(w, rows, vecs, first_seen, tokens);
 
   // Sums over the rows: A is P or dS read by columns.
-  TileArgs by_key{.rows = tokens, .vecs = columns, .steps = rows,
-                  .a = w.p, .a_row = 1, .a_step = kPage,
-                  .b = w.d_out, .b_vec = kLanes, .b_step = w.width,
-                  .c = w.d_values + slot * w.width, .c_row = w.width, .c_vec = kLanes,
+  TileArgs by_key{.rows = tokens,
+                  .vecs = columns,
+                  .steps = rows,
+                  .a = w.p,
+                  .a_row = 1,
+                  .a_step = kPage,
+                  .b = w.d_out,
+                  .b_vec = kLanes,
+                  .b_step = w.width,
+                  .c = w.d_values + slot * w.width,
+                  .c_row = w.width,
+                  .c_vec = kLanes,
                   .accumulate = true};
   TileF32(by_key);
   by_key.a = w.d_s;
   by_key.b = w.q;
   by_key.c = w.d_keys + slot * w.width;
   TileF32(by_key);
-  TileF32({.rows = rows, .vecs = columns, .steps = tokens,
-           .a = w.d_s, .a_row = kPage, .a_step = 1,
-           .b = w.keys + slot * w.width, .b_vec = kLanes, .b_step = w.width,
-           .c = w.d_q, .c_row = w.width, .c_vec = kLanes, .accumulate = accumulate});
+  TileF32({.rows = rows,
+           .vecs = columns,
+           .steps = tokens,
+           .a = w.d_s,
+           .a_row = kPage,
+           .a_step = 1,
+           .b = w.keys + slot * w.width,
+           .b_vec = kLanes,
+           .b_step = w.width,
+           .c = w.d_q,
+           .c_row = w.width,
+           .c_vec = kLanes,
+           .accumulate = accumulate});
 }
 
 // out[row, head] = scale * from[0 .. dim).
@@ -243,8 +268,7 @@ inline void TreeGradient(TreeWork w, int64_t slots, Worker& worker) {
     const AttentionSegment& segment = f.segments[w.members[m]];
     for (int64_t t = 0; t < segment.length; ++t) {
       const int64_t slot = w.slot[w.members[m]] + t;
-      StoreHead(w.args->d_k, segment.row + t, w.kv_head, w.dim, kLn2,
-                w.d_keys + slot * w.width);
+      StoreHead(w.args->d_k, segment.row + t, w.kv_head, w.dim, kLn2, w.d_keys + slot * w.width);
       StoreHead(w.args->d_v, segment.row + t, w.kv_head, w.dim, 1, w.d_values + slot * w.width);
     }
   }

@@ -68,8 +68,11 @@ class HeadLogits {
 
   // z (rows, cols), `z_row` floats from row to row; col is a multiple of kHeadSlab.
   void Slab(int64_t col, int64_t cols, float* z, int64_t z_row) {
-    const LinearArgs args{hidden_, WeightSlab(weight_, col, cols), nullptr,
-                          {z, DType::kF32, hidden_.rows, cols, z_row}, false};
+    const LinearArgs args{hidden_,
+                          WeightSlab(weight_, col, cols),
+                          nullptr,
+                          {z, DType::kF32, hidden_.rows, cols, z_row},
+                          false};
     if (weight_.dtype == DType::kF32)
       Run(LinearTask<float>(device_, args), cols);
     else
@@ -85,9 +88,9 @@ class HeadLogits {
   template <class T>
   static int64_t ASize(int64_t in, int64_t rows) {
     const int64_t steps = RoundUp(CeilDiv(in, KernelOf<T>::kPerStep), kLanes);
-    return RoundUp(rows * Least(steps, LinearTask<T>::kSteps) * KernelOf<T>::Type::kUnits +
-                       kPackSlack,
-                   kLanes);
+    return RoundUp(
+        rows * Least(steps, LinearTask<T>::kSteps) * KernelOf<T>::Type::kUnits + kPackSlack,
+        kLanes);
   }
   // Behind the packed rows: sums that wait, of a whole slab when k comes in several blocks.
   template <class T>
@@ -98,8 +101,8 @@ class HeadLogits {
   template <class T>
   void Run(const LinearTask<T>& task, int64_t cols) {
     const typename LinearTask<T>::Block block{
-        RowTiles(hidden_.rows), 0, 0, CeilDiv(cols, kPanel), memory_,
-        memory_ + ASize<T>(weight_.in, hidden_.rows)};
+        RowTiles(hidden_.rows), 0,       0,
+        CeilDiv(cols, kPanel),  memory_, memory_ + ASize<T>(weight_.in, hidden_.rows)};
     for (int64_t kb = 0; kb < task.k.count; ++kb) {
       if (task.k.count > 1 || !packed_) task.PackBlock(block, kb);
       task.RunBlock(block, kb);

@@ -56,8 +56,7 @@ inline void HeadDzSlab(void* device, const HeadBackwardArgs& args, int64_t first
     float* z = static_cast<float*>(worker.Scratch(size_t(tile + pack) * sizeof(float)));
     const int64_t block = task % tiling.rows.count, group = task / tiling.rows.count;
     const int64_t at = tiling.rows.First(block), rows = tiling.rows.Size(block);
-    HeadLogits logits(device, RowRange(forward.hidden, first + at, rows), forward.weight,
-                      z + tile);
+    HeadLogits logits(device, RowRange(forward.hidden, first + at, rows), forward.weight, z + tile);
     for (int64_t i = 0; i < tiling.slabs.Size(group); ++i) {
       const int64_t left = (tiling.slabs.First(group) + i) * kHeadSlab;
       const int64_t width = Least(kHeadSlab, dz.cols - left);

@@ -57,8 +57,7 @@ inline void MergeKl(const KlPartials& k, int64_t slabs, int64_t rows, float* kl)
       const Vec dp2 = Sub(Load(k.mp + at), max_p), dq2 = Sub(Load(k.mq + at), max_q);
       const Vec ep = Exp(dp), ep2 = Exp(dp2);
       const Vec sp2 = Load(k.sp + at);
-      u = Add(Mul(ep, Fma(sp, Sub(dp, dq), u)),
-              Mul(ep2, Fma(sp2, Sub(dp2, dq2), Load(k.u + at))));
+      u = Add(Mul(ep, Fma(sp, Sub(dp, dq), u)), Mul(ep2, Fma(sp2, Sub(dp2, dq2), Load(k.u + at))));
       sp = Add(Mul(ep, sp), Mul(ep2, sp2));
       sq = Add(Mul(Exp(dq), sq), Mul(Exp(dq2), Load(k.sq + at)));
       mp = max_p;
@@ -96,8 +95,7 @@ void HeadKl(void* device, const HeadKlArgs& args) {
       const int64_t block = task % tiling.rows.count, group = task / tiling.rows.count;
       const int64_t at = tiling.rows.First(block), rows = tiling.rows.Size(block);
       HeadLogits p(device, RowRange(args.hidden_p, chunk + at, rows), args.weight_p, pack);
-      HeadLogits q(device, RowRange(args.hidden_q, chunk + at, rows), args.weight_q,
-                   pack + pack_p);
+      HeadLogits q(device, RowRange(args.hidden_q, chunk + at, rows), args.weight_q, pack + pack_p);
       for (int64_t i = 0; i < tiling.slabs.Size(group); ++i) {
         const int64_t slab = tiling.slabs.First(group) + i, col = slab * kHeadSlab;
         const int64_t cols = Least(kHeadSlab, vocab - col);

@@ -73,8 +73,8 @@ struct LinearTask {
   LinearTask(void* device, const LinearArgs& a)
       : args(a),
         rows(SplitRows(device, a.x.rows, kRows)),
-        panels(SplitPanels(device, CeilDiv(out, kPanel), rows.count, k.count > 1 ? 64 : 1 << 20,
-                           4)) {}
+        panels(
+            SplitPanels(device, CeilDiv(out, kPanel), rows.count, k.count > 1 ? 64 : 1 << 20, 4)) {}
 
   // A task's share. Sums of the last panel when it is not whole, and of all panels when k comes in
   // several blocks, wait in scratch: row r of waiting panel j is at sums + (j * rows + r) * 16.
@@ -135,13 +135,13 @@ struct LinearTask {
     const bool bf16 = args.y.dtype == DType::kBF16;
     const int64_t y_at = (block.row0 + first) * args.y.stride + panel * kPanel;
     const Epilogue epilogue{args.bias ? args.bias + panel * kPanel : nullptr,
-                            static_cast<char*>(args.y.data) + y_at * (bf16 ? 2 : 4),
-                            args.y.stride, bf16, args.accumulate};
+                            static_cast<char*>(args.y.data) + y_at * (bf16 ? 2 : 4), args.y.stride,
+                            bf16, args.accumulate};
     const bool last = kb == k.count - 1 && (panel + vecs) * kPanel <= out;
-    ChooseKernel<Kernel>(height, vecs)(
-        {block.a + first * k.Size(kb) * Kernel::kUnits, height * Kernel::kUnits, b, b_vec, kPanel,
-         k.Size(kb), c, kPanel, c_vec, kb > 0, last ? &epilogue : nullptr, c + vecs * c_vec,
-         ahead});
+    ChooseKernel<Kernel>(
+        height, vecs)({block.a + first * k.Size(kb) * Kernel::kUnits, height * Kernel::kUnits, b,
+                       b_vec, kPanel, k.Size(kb), c, kPanel, c_vec, kb > 0,
+                       last ? &epilogue : nullptr, c + vecs * c_vec, ahead});
   }
 
   // The last panel of an `out` that is no multiple of 16.

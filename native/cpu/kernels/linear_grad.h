@@ -21,13 +21,13 @@ inline void PackWeightBlock(const float* from, int n, float* to) {
 inline void PackWeightBlock(const uint16_t* from, int n, float* to) {
 #if defined(__AVX512F__)
   __m512i m[8], t[8];
-  const __m512i regroup = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12,
-                                                               13, 10, 11, 14, 15));
+  const __m512i regroup =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
 #pragma GCC unroll 8
   for (int i = 0; i < 8; ++i)
     m[i] = 2 * i < n ? _mm512_shuffle_epi8(_mm512_loadu_si512(from + i * 2 * kPanel), regroup)
                      : _mm512_setzero_si512();
-  // 8 x 8 transpose of 64-bit units (two inputs of one output pair).
+    // 8 x 8 transpose of 64-bit units (two inputs of one output pair).
 #pragma GCC unroll 4
   for (int i = 0; i < 8; i += 2) {
     t[i] = _mm512_unpacklo_epi64(m[i], m[i + 1]);
@@ -108,8 +108,9 @@ struct InputGradTask {
              args.d_y.stride, height, kn, a);
     float* c = args.d_x.f32() + row * args.d_x.stride + vec0 * kPanel;
     const int64_t whole = Least(n, in / kPanel - vec0), b_vec = k.Size(kb) * kPanel;
-    KernelCall call{a, height * Kernel::kUnits, b, b_vec, kPanel, CeilDiv(kn, kPerStep), c,
-                    args.d_x.stride, kPanel, args.accumulate || kb > 0, nullptr, nullptr,
+    KernelCall call{a,      height * Kernel::kUnits,   b,       b_vec,
+                    kPanel, CeilDiv(kn, kPerStep),     c,       args.d_x.stride,
+                    kPanel, args.accumulate || kb > 0, nullptr, nullptr,
                     nullptr};
     RunRow<Kernel>(call, height, whole);
     if (whole == n) return;
@@ -194,8 +195,7 @@ struct WeightGradTask {
 
   static void AddColumns(const T* from, int64_t stride, int width, int64_t count, float* sum) {
     Vec total = LoadPartial(sum, width);
-    for (int64_t t = 0; t < count; ++t)
-      total = Add(total, LoadPartialAs(from + t * stride, width));
+    for (int64_t t = 0; t < count; ++t) total = Add(total, LoadPartialAs(from + t * stride, width));
     StorePartial(sum, total, width);
   }
 };

@@ -208,11 +208,9 @@ inline int64_t FirstNearest(const TokenList& s) {
   return -1;
 }
 
-inline void Filter(const SampleRow& row, int64_t vocab, const TokenList& s,
-                   const TokenList& near) {
+inline void Filter(const SampleRow& row, int64_t vocab, const TokenList& s, const TokenList& near) {
   if (row.top_k > 0 && row.top_k < vocab) KeepNearest<true>(s, float(row.top_k), near);
-  if (row.top_p < 1.0f)
-    KeepNearest<false>(s, row.top_p * MassWithin<false>(s, kFarthest), near);
+  if (row.top_p < 1.0f) KeepNearest<false>(s, row.top_p * MassWithin<false>(s, kFarthest), near);
   if (row.min_p > 0.0f) Truncate(s, -__builtin_logf(row.min_p), s.count);
 }
 
@@ -237,8 +235,7 @@ inline void SampleOne(const SampleArgs& args, int64_t r, const TokenList& s,
   }
   args.token[r] = int32_t(token);
   args.logprob[r] = token < 0 ? NAN : raw[token] - args.lse[r];
-  args.processed_logprob[r] =
-      token < 0 ? NAN : -s.distance[token] - float(__builtin_log(total));
+  args.processed_logprob[r] = token < 0 ? NAN : -s.distance[token] - float(__builtin_log(total));
 }
 
 void Sample(void* device, const SampleArgs& args) {

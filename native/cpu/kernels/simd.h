@@ -33,9 +33,7 @@ inline Mask FirstLanes(int n) { return {__mmask16(n >= 16 ? 0xffff : (1u << n) -
 inline Vec LoadPartial(const float* p, int n) {
   return {_mm512_maskz_loadu_ps(FirstLanes(n).m, p)};
 }
-inline void StorePartial(float* p, Vec a, int n) {
-  _mm512_mask_storeu_ps(p, FirstLanes(n).m, a.v);
-}
+inline void StorePartial(float* p, Vec a, int n) { _mm512_mask_storeu_ps(p, FirstLanes(n).m, a.v); }
 inline Vec Add(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline Vec Sub(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline Vec Mul(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
@@ -147,15 +145,27 @@ struct Vec {
 struct Mask {
   bool m[16];
 };
-#define ALIGNLAB_LANES(expression)                       \
-  do {                                                   \
+#define ALIGNLAB_LANES(expression)                        \
+  do {                                                    \
     for (int i = 0; i < kLanes; ++i) r.v[i] = expression; \
   } while (false)
 inline Vec Zero() { return Vec{}; }
-inline Vec Set1(float x) { Vec r; ALIGNLAB_LANES(x); return r; }
-inline Vec Load(const float* p) { Vec r; std::memcpy(r.v, p, sizeof r.v); return r; }
+inline Vec Set1(float x) {
+  Vec r;
+  ALIGNLAB_LANES(x);
+  return r;
+}
+inline Vec Load(const float* p) {
+  Vec r;
+  std::memcpy(r.v, p, sizeof r.v);
+  return r;
+}
 inline void Store(float* p, Vec a) { std::memcpy(p, a.v, sizeof a.v); }
-inline Mask FirstLanes(int n) { Mask r; for (int i = 0; i < kLanes; ++i) r.m[i] = i < n; return r; }
+inline Mask FirstLanes(int n) {
+  Mask r;
+  for (int i = 0; i < kLanes; ++i) r.m[i] = i < n;
+  return r;
+}
 inline Vec LoadPartial(const float* p, int n) {
   Vec r{};
   for (int i = 0; i < n && i < kLanes; ++i) r.v[i] = p[i];
@@ -164,16 +174,52 @@ inline Vec LoadPartial(const float* p, int n) {
 inline void StorePartial(float* p, Vec a, int n) {
   for (int i = 0; i < n && i < kLanes; ++i) p[i] = a.v[i];
 }
-inline Vec Add(Vec a, Vec b) { Vec r; ALIGNLAB_LANES(a.v[i] + b.v[i]); return r; }
-inline Vec Sub(Vec a, Vec b) { Vec r; ALIGNLAB_LANES(a.v[i] - b.v[i]); return r; }
-inline Vec Mul(Vec a, Vec b) { Vec r; ALIGNLAB_LANES(a.v[i] * b.v[i]); return r; }
-inline Vec Div(Vec a, Vec b) { Vec r; ALIGNLAB_LANES(a.v[i] / b.v[i]); return r; }
+inline Vec Add(Vec a, Vec b) {
+  Vec r;
+  ALIGNLAB_LANES(a.v[i] + b.v[i]);
+  return r;
+}
+inline Vec Sub(Vec a, Vec b) {
+  Vec r;
+  ALIGNLAB_LANES(a.v[i] - b.v[i]);
+  return r;
+}
+inline Vec Mul(Vec a, Vec b) {
+  Vec r;
+  ALIGNLAB_LANES(a.v[i] * b.v[i]);
+  return r;
+}
+inline Vec Div(Vec a, Vec b) {
+  Vec r;
+  ALIGNLAB_LANES(a.v[i] / b.v[i]);
+  return r;
+}
 // Two roundings here: without hardware FMA a fused one costs a library call per lane.
-inline Vec Fma(Vec a, Vec b, Vec c) { Vec r; ALIGNLAB_LANES(a.v[i] * b.v[i] + c.v[i]); return r; }
-inline Vec Max(Vec a, Vec b) { Vec r; ALIGNLAB_LANES(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); return r; }
-inline Vec Min(Vec a, Vec b) { Vec r; ALIGNLAB_LANES(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); return r; }
-inline Vec Sqrt(Vec a) { Vec r; ALIGNLAB_LANES(__builtin_sqrtf(a.v[i])); return r; }
-inline Vec Round(Vec a) { Vec r; ALIGNLAB_LANES(__builtin_rintf(a.v[i])); return r; }
+inline Vec Fma(Vec a, Vec b, Vec c) {
+  Vec r;
+  ALIGNLAB_LANES(a.v[i] * b.v[i] + c.v[i]);
+  return r;
+}
+inline Vec Max(Vec a, Vec b) {
+  Vec r;
+  ALIGNLAB_LANES(a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
+  return r;
+}
+inline Vec Min(Vec a, Vec b) {
+  Vec r;
+  ALIGNLAB_LANES(a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
+  return r;
+}
+inline Vec Sqrt(Vec a) {
+  Vec r;
+  ALIGNLAB_LANES(__builtin_sqrtf(a.v[i]));
+  return r;
+}
+inline Vec Round(Vec a) {
+  Vec r;
+  ALIGNLAB_LANES(__builtin_rintf(a.v[i]));
+  return r;
+}
 inline Mask Less(Vec a, Vec b) {
   Mask r;
   for (int i = 0; i < kLanes; ++i) r.m[i] = a.v[i] < b.v[i];
@@ -190,7 +236,11 @@ inline float Power2(float n) {
   std::memcpy(&x, &bits, 4);
   return x;
 }
-inline Vec Scale2(Vec a, Vec n) { Vec r; ALIGNLAB_LANES(a.v[i] * Power2(n.v[i])); return r; }
+inline Vec Scale2(Vec a, Vec n) {
+  Vec r;
+  ALIGNLAB_LANES(a.v[i] * Power2(n.v[i]));
+  return r;
+}
 inline float WidenBf16(uint16_t h) {
   const uint32_t bits = uint32_t(h) << 16;
   float x;
@@ -203,7 +253,11 @@ inline uint16_t RoundBf16(float x) {
   if (x != x) return uint16_t((bits | 0x400000) >> 16);
   return uint16_t((bits + ((bits >> 16) & 1) + 0x7fff) >> 16);
 }
-inline Vec LoadBf16(const uint16_t* p) { Vec r; ALIGNLAB_LANES(WidenBf16(p[i])); return r; }
+inline Vec LoadBf16(const uint16_t* p) {
+  Vec r;
+  ALIGNLAB_LANES(WidenBf16(p[i]));
+  return r;
+}
 inline void StoreBf16(uint16_t* p, Vec a) {
   for (int i = 0; i < kLanes; ++i) p[i] = RoundBf16(a.v[i]);
 }

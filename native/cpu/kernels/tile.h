@@ -68,9 +68,8 @@ void RunTile(const TileArgs& t) {
         }
       }
       RunRow<Kernel>({in_place ? from : packed, in_place ? t.a_step : rows * Kernel::kUnits,
-                      b + s * t.b_step, t.b_vec, t.b_step, steps,
-                      t.c + tiles.First(i) * t.c_row, t.c_row, t.c_vec, t.accumulate || s > 0,
-                      nullptr, nullptr, nullptr},
+                      b + s * t.b_step, t.b_vec, t.b_step, steps, t.c + tiles.First(i) * t.c_row,
+                      t.c_row, t.c_vec, t.accumulate || s > 0, nullptr, nullptr, nullptr},
                      rows, t.vecs);
     }
     s += steps;

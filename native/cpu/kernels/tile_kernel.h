@@ -104,8 +104,7 @@ struct Bf16Kernel {
     for (int r = 0; r < R; ++r) {
       const __m512bh x = (__m512bh)_mm512_set1_ps(a[r]);
 #pragma GCC unroll 4
-      for (int j = 0; j < V; ++j)
-        acc[r][j].v = _mm512_dpbf16_ps(acc[r][j].v, x, (__m512bh)b[j].v);
+      for (int j = 0; j < V; ++j) acc[r][j].v = _mm512_dpbf16_ps(acc[r][j].v, x, (__m512bh)b[j].v);
     }
   }
 #else
@@ -155,8 +154,7 @@ inline __attribute__((always_inline)) void Finish(Vec (&acc)[R][V], const Kernel
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-      for (int j = 0; j < V; ++j)
-        acc[r][j] = Add(acc[r][j], Load(y + r * e.y_row + kLanes * j));
+      for (int j = 0; j < V; ++j) acc[r][j] = Add(acc[r][j], Load(y + r * e.y_row + kLanes * j));
   }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
@@ -221,8 +219,7 @@ void RunKernel(const KernelCall& t) {
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int j = 0; j < V; ++j)
-      acc[r][j] = t.load ? Load(t.c + r * t.c_row + j * t.c_vec) : Zero();
+    for (int j = 0; j < V; ++j) acc[r][j] = t.load ? Load(t.c + r * t.c_row + j * t.c_vec) : Zero();
 #if defined(__AVX2__)
   const float* a = t.a;
   const float* b = t.b;
@@ -258,15 +255,23 @@ using KernelFn = void (*)(const KernelCall&);
 template <class Kernel>
 inline KernelFn ChooseKernel(int rows, [[maybe_unused]] int vecs) {
   static constexpr KernelFn kOne[] = {
-      RunKernel<Kernel, 1, 1>,
+    RunKernel<Kernel, 1, 1>,
 #if defined(__AVX2__)
-      RunKernel<Kernel, 2, 1>,  RunKernel<Kernel, 3, 1>,  RunKernel<Kernel, 4, 1>,
-      RunKernel<Kernel, 5, 1>,  RunKernel<Kernel, 6, 1>,
+    RunKernel<Kernel, 2, 1>,
+    RunKernel<Kernel, 3, 1>,
+    RunKernel<Kernel, 4, 1>,
+    RunKernel<Kernel, 5, 1>,
+    RunKernel<Kernel, 6, 1>,
 #endif
 #if defined(__AVX512F__)
-      RunKernel<Kernel, 7, 1>,  RunKernel<Kernel, 8, 1>,  RunKernel<Kernel, 9, 1>,
-      RunKernel<Kernel, 10, 1>, RunKernel<Kernel, 11, 1>, RunKernel<Kernel, 12, 1>,
-      RunKernel<Kernel, 13, 1>, RunKernel<Kernel, 14, 1>,
+    RunKernel<Kernel, 7, 1>,
+    RunKernel<Kernel, 8, 1>,
+    RunKernel<Kernel, 9, 1>,
+    RunKernel<Kernel, 10, 1>,
+    RunKernel<Kernel, 11, 1>,
+    RunKernel<Kernel, 12, 1>,
+    RunKernel<Kernel, 13, 1>,
+    RunKernel<Kernel, 14, 1>,
 #endif
   };
 #if defined(__AVX512F__)
@@ -298,8 +303,7 @@ inline KernelFn ChooseKernel(int rows, [[maybe_unused]] int vecs) {
 
 // How many of `left` vectors the next kernel call takes.
 inline int NextVecs(int rows, int64_t left) {
-  if (rows <= kWideRows && left > kTileVecs)
-    return int(left < kWideVecs ? left : kWideVecs);
+  if (rows <= kWideRows && left > kTileVecs) return int(left < kWideVecs ? left : kWideVecs);
   return left >= kTileVecs ? kTileVecs : 1;
 }
 
