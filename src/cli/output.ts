@@ -44,3 +44,13 @@ export const number = (text: string): number => {
   if (text.trim() !== '' && Number.isFinite(value)) return value;
   throw new AlignlabError('OPTION_INVALID', `A number was expected, got "${text}".`);
 };
+
+/** The checkpoint may be given as the argument or by --model. */
+export const checkpointFolder = (argument: string | undefined, option?: string): string => {
+  const given = argument ?? option;
+  if (given !== undefined && (argument === undefined || option === undefined)) return given;
+  throw new AlignlabError(
+    'OPTION_INVALID',
+    'Give the folder of one Hugging Face checkpoint, as the argument or by --model.',
+  );
+};

@@ -1,6 +1,7 @@
 // Weights, gradients and optimiser state to files and back.
+import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { ModelDescription } from '../checkpoint/config.js';
 import { type WeightDtype, encodeHeader, openSafetensors } from '../checkpoint/safetensors.js';
@@ -70,7 +71,8 @@ export const writeTensorSet = async (
     tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
     metadata,
   );
-  const temporary = join(dirname(path), `.${process.pid}-${set}.saving`);
+  const unique = `${process.pid}-${randomBytes(4).toString('hex')}`;
+  const temporary = join(dirname(path), `.${basename(path)}.saving-${unique}`);
   try {
     await handle.run((model) => {
       const ranges = rangesToWrite(tensors, model.slotNames(), 'F32');
@@ -78,7 +80,7 @@ export const writeTensorSet = async (
     });
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => undefined);
     const known = error instanceof Error && 'syscall' in error;
     throw known ? fromSystem(error, `write ${path}`) : error;
   }

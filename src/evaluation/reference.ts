@@ -123,7 +123,7 @@ const openReference = async (folder: string): Promise<Reference> => {
       `${file.path} has no tensor "${name}". Give a folder of reference values.`,
     );
   }
-  return { file, settings: (json?.value ?? {}) };
+  return { file, settings: json?.value ?? {} };
 };
 
 const sequencesOf = async (reference: Reference): Promise<Int32Array[]> => {

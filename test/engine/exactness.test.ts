@@ -157,12 +157,15 @@ for (const { name, supported } of engineInfo().instructionSets) {
   });
 }
 
-test('an unknown instruction set is refused by name', async (t) => {
-  const { code, stdout } = await runProgram('verify.ts', [golden('llama')], {
-    ALIGNLAB_ISA: 'mmx',
+for (const [variable, value, code, message] of [
+  ['ALIGNLAB_ISA', 'mmx', 'ISA_UNSUPPORTED', /'mmx'.*portable/],
+  ['ALIGNLAB_THREADS', 'many', 'OPTION_INVALID', /ALIGNLAB_THREADS.*'many'/],
+] as const) {
+  test.serial(`${variable}=${value} is refused by name`, async (t) => {
+    const outcome = await runProgram('verify.ts', [golden('llama')], { [variable]: value });
+    t.is(outcome.code, 0, outcome.stderr);
+    const error = JSON.parse(outcome.stdout) as { code: string; message: string };
+    t.is(error.code, code);
+    t.regex(error.message, message);
   });
-  t.is(code, 0);
-  const { code: errorCode, message } = JSON.parse(stdout) as { code: string; message: string };
-  t.is(errorCode, 'ISA_UNSUPPORTED');
-  t.regex(message, /'mmx'.*portable/);
-});
+}

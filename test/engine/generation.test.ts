@@ -85,6 +85,10 @@ test('a stop string ends a sequence at the token that completes it', async (t) =
     t.is(finishReason, end < 0 ? 'length' : 'stop-string');
   });
   t.is(stopped[2]!.finishReason, 'stop-string');
+  const stream = model.generateStream(prompts, { ...options, stopStrings });
+  const streamed = stopped.map((): number[] => []);
+  for await (const { prompt, sample, token } of stream) streamed[2 * prompt + sample]!.push(token);
+  t.deepEqual(streamed, texts(stopped));
   const error = await caught(() => model.generate(prompts, { stopStrings: ['x'] }));
   assertError(t, error, 'OPTION_INVALID', 'decode');
 });

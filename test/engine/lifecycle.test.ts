@@ -73,12 +73,23 @@ test.serial('calls that are under way at dispose reject with ABORTED', async (t)
   for (const error of await outcomes) assertError(t, error, 'ABORTED');
 });
 
-test.serial('a clone and a pass outlive their model', async (t) => {
+test.serial('clones, passes and calls outlive their model', async (t) => {
+  const before = engineInfo().bytesInUse;
   const model = await LanguageModel.create(small, { seed: 4 });
   const expected = (await model.score(batch)).logProbs;
-  await using copy = await model.clone();
+  const copy = await model.clone();
+  const pass = await model.forward(batch);
   await model.dispose();
   assertBitEqual(t, (await copy.score(batch)).logProbs, expected, 'clone');
+  pass.dispose();
+  await copy.dispose();
+  t.is(engineInfo().bytesInUse, before);
+  const calls = Array.from({ length: 3 }, async () => {
+    const dropped = await LanguageModel.create(medium);
+    return dropped.score([{ tokens: mediumText(500) }]);
+  });
+  await collectGarbage();
+  for (const { logProbs } of await Promise.all(calls)) t.is(logProbs.length, 499);
 });
 
 test.serial('models left to the garbage collector give their memory back', async (t) => {

@@ -5,6 +5,8 @@ import test from 'ava';
 import { readCheckpoint } from '../../src/checkpoint/checkpoint.js';
 import { openSafetensors } from '../../src/checkpoint/safetensors.js';
 import { LanguageModel } from '../../src/engine/model.js';
+import { guarded, native, settle } from '../../src/engine/native.js';
+import { rangesToWrite } from '../../src/engine/tensors.js';
 import {
   assertError,
   caught,
@@ -15,7 +17,7 @@ import {
 } from '../checkpoint/helpers.js';
 import { assertBitEqual, assertTensorsBitEqual } from '../helpers/arrays.js';
 import { randomForest } from '../helpers/forests.js';
-import { golden, load, owned, tensorsOf } from '../helpers/models.js';
+import { golden, gradientsOf, load, owned, tensorsOf } from '../helpers/models.js';
 
 const forest = randomForest(3, { segments: 6, vocab: 68 });
 
@@ -164,6 +166,40 @@ test('a save that fails leaves nothing behind', async (t) => {
   await caught(() => model.saveGradients(join(folder, 'nowhere', 'gradients')));
   t.deepEqual(await names(), ['file', 'mine']);
   t.is(await readFile(join(folder, 'mine', 'thesis.txt'), 'utf8'), 'precious');
+});
+
+test('a full disk is an error with a way out', async (t) => {
+  const checkpoint = await readCheckpoint(golden('llama'));
+  const model = guarded(() => new (native().NativeModel)(checkpoint.shape, 'f32', true));
+  const ranges = rangesToWrite(checkpoint.tensors, model.slotNames(), 'F32');
+  const header = new Uint8Array(8);
+  const write = (path: string) => settle(model.write('weights', ranges, path, header));
+  assertError(t, await caught(() => write('/dev/full')), 'IO_FAILED', 'No space left', '/dev/full');
+  await settle(model.dispose());
+});
+
+test('saves that overlap do not mix', async (t) => {
+  const folder = await temporaryFolder(t);
+  const models = await Promise.all(['llama', 'gpt2', 'qwen3'].map((name) => load(t, golden(name))));
+  await Promise.all(
+    models.map(async (model) => {
+      const pass = await model.forward(forest);
+      await pass.backward({ logProbs: new Float32Array(pass.logProbs.length).fill(1) });
+    }),
+  );
+  const expected = await Promise.all(models.map(gradientsOf));
+  await Promise.all(models.map((model, i) => model.saveGradients(join(folder, String(i)))));
+  for (const i of models.keys()) {
+    assertTensorsBitEqual(t, await tensorsOf(join(folder, String(i))), expected[i]!);
+  }
+  t.deepEqual((await readdir(folder)).sort(), ['0', '1', '2']);
+  const target = join(folder, 'model');
+  await Promise.all(
+    [models[0]!.save(target), models[0]!.save(target)].map((save) => save.catch(String)),
+  );
+  const back = await load(t, target);
+  const { logProbs } = await models[0]!.score(forest);
+  assertBitEqual(t, (await back.score(forest)).logProbs, logProbs, 'log-probs');
 });
 
 test('a save that fails half-way leaves the older checkpoint', async (t) => {

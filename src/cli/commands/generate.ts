@@ -5,10 +5,10 @@ import type { Dtype } from '../../engine/load.js';
 import { LanguageModel } from '../../engine/model.js';
 import { AlignlabError } from '../../errors.js';
 import { Tokenizer } from '../../text/tokenizer.js';
-import { note, number, print } from '../output.js';
+import { checkpointFolder, note, number, print } from '../output.js';
 
 interface Options {
-  readonly model: string;
+  readonly model?: string;
   readonly prompt?: string;
   readonly promptTokens?: string;
   readonly samples: number;
@@ -35,6 +35,23 @@ const promptOf = (options: Options, tokenizer: Tokenizer | null): Int32Array => 
   if (promptTokens !== undefined) return Int32Array.from(promptTokens.split(','), number);
   return tokenizer?.encode(prompt ?? '') ?? new Int32Array();
 };
+
+const samplingOf = (options: Options, tokenizer: Tokenizer | null): SamplingOptions => ({
+  samples: options.samples,
+  maxNewTokens: options.maxNewTokens,
+  minNewTokens: options.minNewTokens,
+  temperature: options.temperature,
+  topK: options.topK,
+  topP: options.topP,
+  minP: options.minP,
+  repetitionPenalty: options.repetitionPenalty,
+  presencePenalty: options.presencePenalty,
+  frequencyPenalty: options.frequencyPenalty,
+  seed: options.seed,
+  ...(options.stop && tokenizer
+    ? { stopStrings: options.stop, decode: (ids: Int32Array) => tokenizer.decode(ids) }
+    : {}),
+});
 
 /** Prints a growing text; a token may be half a character, so the whole is decoded each time. */
 class Printer {
@@ -91,7 +108,8 @@ const run = async (
 
 export const generateCommand = new Command('generate')
   .description('sample from a checkpoint')
-  .requiredOption('--model <folder>', 'a Hugging Face checkpoint')
+  .argument('[checkpoint]', 'a Hugging Face folder')
+  .option('--model <folder>', 'the same, as an option')
   .option('--prompt <text>', 'the text to continue')
   .option('--prompt-tokens <ids>', 'token ids to continue, separated by commas')
   .option('--samples <n>', 'continuations of the prompt', number, 1)
@@ -108,26 +126,14 @@ export const generateCommand = new Command('generate')
   .option('--seed <n>', 'same seed, same text', number, 0)
   .option('--dtype <dtype>', 'f32 or bf16; default as the checkpoint')
   .option('--json', 'one JSON object a sample, with tokens and log-probs')
-  .action(async (options: Options) => {
+  .action(async (argument: string | undefined, options: Options) => {
+    const folder = checkpointFolder(argument, options.model);
     const needsText = options.promptTokens === undefined || options.stop !== undefined;
-    const tokenizer = needsText ? await Tokenizer.load(options.model) : null;
+    const tokenizer = needsText ? await Tokenizer.load(folder) : null;
     const prompt = promptOf(options, tokenizer);
-    await using model = await LanguageModel.load(options.model, {
+    await using model = await LanguageModel.load(folder, {
       trainable: false,
       ...(options.dtype ? { dtype: options.dtype } : {}),
     });
-    const {
-      prompt: _text,
-      promptTokens: _ids,
-      stop,
-      model: _folder,
-      dtype: _dtype,
-      json: _json,
-      ...rest
-    } = options;
-    const stopping =
-      stop && tokenizer
-        ? { stopStrings: stop, decode: (ids: Int32Array) => tokenizer.decode(ids) }
-        : {};
-    await run(model, prompt, tokenizer, { ...rest, ...stopping }, options);
+    await run(model, prompt, tokenizer, samplingOf(options, tokenizer), options);
   });

@@ -7,10 +7,10 @@ import type { Dtype } from '../../engine/load.js';
 import { LanguageModel } from '../../engine/model.js';
 import { AlignlabError } from '../../errors.js';
 import { Tokenizer } from '../../text/tokenizer.js';
-import { number, print } from '../output.js';
+import { checkpointFolder, number, print } from '../output.js';
 
 interface Options {
-  readonly model: string;
+  readonly model?: string;
   readonly tokens?: string;
   readonly text?: string;
   readonly dtype?: Dtype;
@@ -97,13 +97,16 @@ const scoreBatch = async (
 
 export const scoreCommand = new Command('score')
   .description('log-probabilities and entropies (natural log) of token sequences or a text')
-  .requiredOption('--model <folder>', 'a Hugging Face checkpoint')
+  .argument('[checkpoint]', 'a Hugging Face folder')
+  .option('--model <folder>', 'the same, as an option')
   .option('--tokens <file>', 'JSONL: an array of token ids a line, or {"tokens": [...]}')
   .option('--text <text>', 'score this text instead, with the tokenizer of the checkpoint')
   .option('--dtype <dtype>', 'f32 or bf16; default as the checkpoint')
   .option('--batch-tokens <n>', 'tokens in one pass; does not change results', number, 8192)
   .option('--json', 'one JSON object a line: line, logProb, logProbs, entropies')
-  .action(async ({ model: folder, tokens, text, dtype, json = false, batchTokens }: Options) => {
+  .action(async (argument: string | undefined, options: Options) => {
+    const { tokens, text, dtype, json = false, batchTokens } = options;
+    const folder = checkpointFolder(argument, options.model);
     if ((tokens === undefined) === (text === undefined)) {
       throw new AlignlabError('OPTION_INVALID', 'Give either --tokens FILE or --text TEXT.');
     }
