@@ -30,11 +30,15 @@ interface Options {
   modelHome: string;
   peer: boolean;
   batch?: string;
+  passTokens?: string;
   json?: string;
 }
 
 const workNames = ['train', 'score', 'generate', 'dpo32', 'dpo192'];
 const batchOf: Readonly<Record<string, number>> = { stories15m: 16, smol135m: 4 };
+// Small beside a model's own memory: a pass of 2048 tokens is a third of stories15m's, one of 512
+// a tenth of smol135m's.
+const passTokensOf: Readonly<Record<string, number>> = { stories15m: 2048, smol135m: 512 };
 
 function makeWork(name: string, batch: number): Work {
   const shape = { batch, length: 256, prompt: 32, newTokens: 64 };
@@ -103,7 +107,8 @@ async function makeTasks(options: Options, peer: Peer | string): Promise<Task[]>
       if (dtype !== 'float32' && dtype !== 'bfloat16') throw new Error(`no such dtype: ${dtype}`);
       for (const work of options.works.split(',')) {
         const [threads, repeats] = [Number(options.threads), Number(options.repeats)];
-        tasks.push({ folder, dtype, threads, repeats, work: makeWork(work, batch) });
+        const passTokens = Number(options.passTokens ?? passTokensOf[path.basename(folder)] ?? 1024);
+        tasks.push({ folder, dtype, threads, repeats, passTokens, work: makeWork(work, batch) });
       }
     }
   }
@@ -159,6 +164,7 @@ await new Command('bench')
   )
   .option('--peers <folder>', 'with torch_peer.py and make_model.py', '../shared/peers')
   .option('--model-home <folder>', 'where made models are kept', 'build/models')
+  .option('--pass-tokens <n>', 'tokens in one forward and backward pass of ours')
   .option('--batch <n>', 'sequences (default 16 for stories15m, else 4)')
   .option('--no-peer', 'measure ours alone')
   .option('--json <file>', 'default bench/results/<time>.json')

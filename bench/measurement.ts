@@ -13,6 +13,11 @@ export interface Task {
   readonly dtype: Dtype;
   readonly threads: number;
   readonly repeats: number;
+  /**
+   * Tokens in one forward and backward pass of ours. The passes' gradients add up to the batch's,
+   * so this is a choice of memory alone, as gradient accumulation is.
+   */
+  readonly passTokens: number;
   readonly work: Work;
 }
 

@@ -6,11 +6,6 @@ import type { Task } from './measurement.js';
 const learningRate = 1e-6;
 const weightDecay = 0.01; // the default of the peer's AdamW
 const beta = 0.1;
-/**
- * Tokens in one forward and backward pass of train and dpo. Gradients of the passes add up to the
- * batch's, so this is a choice of memory alone, as gradient accumulation is.
- */
-const passTokens = 512;
 
 type Step = () => Promise<void>;
 
@@ -30,7 +25,7 @@ const tokensOf = (batch: Batch): number =>
   batch.reduce((sum, { tokens }) => sum + tokens.length, 0);
 
 /** Trees put together, as many as fit a pass; never fewer than one. */
-function inPasses(trees: readonly Batch[]): Batch[] {
+function inPasses(trees: readonly Batch[], passTokens: number): Batch[] {
   const passes: Batch[][] = [];
   let room = 0;
   for (const tree of trees) {
@@ -61,7 +56,10 @@ export async function prepare(task: Task): Promise<Step> {
     };
   }
   if (kind === 'train') {
-    const passes = inPasses(rows.map((tokens) => [{ tokens }]));
+    const passes = inPasses(
+      rows.map((tokens) => [{ tokens }]),
+      task.passTokens,
+    );
     const count = batch * (length - 1);
     return async () => {
       for (const segments of passes) {
@@ -84,7 +82,7 @@ export async function prepare(task: Task): Promise<Step> {
   const pairs = rows.map((tokens, i) =>
     promptWithResponses(tokens.subarray(0, prompt), [tokens.subarray(prompt), rejected[i]!]),
   );
-  const passes = inPasses(pairs);
+  const passes = inPasses(pairs, task.passTokens);
   const completion = length - prompt;
   return async () => {
     for (const segments of passes) {

@@ -232,9 +232,10 @@ struct SampleArgs {
 
 // AdamW with decoupled decay (Loshchilov & Hutter 2019), on n floats. The gradient is first
 // multiplied by grad_scale (the clip). w -= lr * (decay * w + m^ / (sqrt(v^) + eps)).
+// The gradient is zero afterwards: a pass over memory of its own would cost as much as the step.
 struct AdamWArgs {
   float* w;
-  const float* g;
+  float* g;
   float* m;
   float* v;
   int64_t n;

@@ -53,7 +53,6 @@ double AdamWStep(Model& model, const AdamWSettings& s) {
       backend.ops.adamw(backend.device, args);
     }
   }
-  p.ClearGradients();
   model.set_step(step);
   model.WeightsChanged();
   return norm;

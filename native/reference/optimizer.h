@@ -16,6 +16,7 @@ inline void AdamW(const AdamWArgs& args) {
     args.w[i] = float(args.w[i] - args.lr * (args.weight_decay * double(args.w[i]) + step));
     args.m[i] = float(m);
     args.v[i] = float(v);
+    args.g[i] = 0;
   }
 }
 

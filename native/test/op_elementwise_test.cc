@@ -113,11 +113,12 @@ void TestAdamW(const Backend& backend) {
     auto v = random.Normals(n, 0.01);
     for (float& x : v) x *= x;
     if (n > 3) v[3] = m[3] = g[3] = 0;  // a parameter without gradient only decays
-    auto w2 = w, m2 = m, v2 = v;
+    auto w2 = w, g2 = g, m2 = m, v2 = v;
     AdamWArgs args{w.data(), g.data(), m.data(), v.data(), n,      1e-2f,  0.9f,
                    0.95f,    1e-8f,    0.1f,     0.5f,     0.271f, 0.1426f};
     backend.ops.adamw(backend.device, args);
     args.w = w2.data();
+    args.g = g2.data();
     args.m = m2.data();
     args.v = v2.data();
     reference::AdamW(args);
@@ -125,6 +126,7 @@ void TestAdamW(const Backend& backend) {
     ExpectClose("w", w, w2, {2e-7, 2e-7});
     ExpectClose("m", m, m2, {1e-9, 3e-7});
     ExpectClose("v", v, v2, {1e-12, 3e-7});
+    EXPECT(g == std::vector<float>(g.size()) && g2 == g);
   }
 }
 
@@ -157,9 +159,9 @@ void TestThreads() {
     return backend.ops.sum_squares(backend.device, values.data(), int64_t(values.size()));
   });
   ExpectSameOnThreads("adamw", [&](const Backend& backend) {
-    auto w = values, m = values, v = values;
+    auto w = values, g = values, m = values, v = values;
     for (float& x : v) x *= x;
-    backend.ops.adamw(backend.device, {w.data(), values.data(), m.data(), v.data(), 100003, 1e-3f,
+    backend.ops.adamw(backend.device, {w.data(), g.data(), m.data(), v.data(), 100003, 1e-3f,
                                        0.9f, 0.999f, 1e-8f, 0.01f, 1, 0.1f, 0.001f});
     return std::tuple(w, m, v);
   });

@@ -79,8 +79,9 @@ void TestAdamW(const Backend& backend) {
         g[size_t(reference::FlatIndex(split.weight, r, c, kPanel))] = float(random.Normal());
     std::vector<float> m(g.size()), v(g.size()), m_plain = m, v_plain = v;
     for (int step = 1; step <= 3; ++step) {
+      std::vector<float> g_split = g, g_plain = g;
       AdamWArgs args{nullptr,
-                     g.data(),
+                     g_split.data(),
                      m.data(),
                      v.data(),
                      n,
@@ -94,9 +95,11 @@ void TestAdamW(const Backend& backend) {
                      1 - std::pow(0.99f, float(step))};
       backend.ops.adamw_split(backend.device, args, split.weight);
       args.w = plain.flat.data();
+      args.g = g_plain.data();
       args.m = m_plain.data();
       args.v = v_plain.data();
       backend.ops.adamw(backend.device, args);
+      EXPECT(g_split == std::vector<float>(g.size()) && g_plain == g_split);
     }
     reference::SplitWeights(plain.flat.data(), plain.weight);
     EXPECT(m == m_plain);

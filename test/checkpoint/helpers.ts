@@ -1,21 +1,19 @@
 // Shared by the checkpoint tests: reference folders, small configs, random checkpoints.
 import { mkdtemp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { describeModel } from '../../src/checkpoint/config.js';
 import { families } from '../../src/checkpoint/families/index.js';
 import { type TensorData, writeSafetensors } from '../../src/checkpoint/tensor-data.js';
 import { AlignlabError, type ErrorCode } from '../../src/errors.js';
+import { goldenModelsFolder } from '../helpers/reference-files.js';
 
-export const goldens = resolve(process.env.ALIGNLAB_GOLDENS ?? '../shared/goldens');
-export const shared = resolve('../shared');
-
-/** Folders with reference models; their absence is a failure, not a skip. */
+/** Folders with reference models. */
 export const goldenModels = async (): Promise<string[]> => {
-  const names = await readdir(join(goldens, 'models'));
-  if (names.length === 0) throw new Error(`${goldens}/models is empty`);
-  return names.sort().map((name) => join(goldens, 'models', name));
+  const names = (await readdir(goldenModelsFolder)).filter((name) => name !== 'reward');
+  if (names.length === 0) throw new Error(`${goldenModelsFolder} is empty`);
+  return names.sort().map((name) => join(goldenModelsFolder, name));
 };
 
 export const temporaryFolder = async (t: ExecutionContext): Promise<string> => {

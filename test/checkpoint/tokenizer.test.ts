@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import { Tokenizer } from '../../src/text/tokenizer.js';
-import { assertError, caught, shared, temporaryFolder } from './helpers.js';
+import { referenceTest, shared } from '../helpers/reference-files.js';
+import { assertError, caught, temporaryFolder } from './helpers.js';
 
 const texts = [
   'Once upon a time, there was a little girl named Lily.',
@@ -42,7 +43,7 @@ const assertTexts = (t: ExecutionContext, tokenizer: Tokenizer, ids: number[][])
   });
 };
 
-test('sentencepiece-like with bytes: stories260k', async (t) => {
+referenceTest('sentencepiece-like with bytes: stories260k', async (t) => {
   const tokenizer = await Tokenizer.load(storiesFolder);
   assertTexts(t, tokenizer, stories);
   t.is(tokenizer.size, 512);
@@ -54,7 +55,7 @@ test('sentencepiece-like with bytes: stories260k', async (t) => {
   t.is(tokenizer.decode([1, 403, 2], { skipSpecialTokens: false }), '<s> Once</s>');
 });
 
-test('byte-level BPE with special tokens: smollm', async (t) => {
+referenceTest('byte-level BPE with special tokens: smollm', async (t) => {
   const folder = await temporaryFolder(t);
   const packed = await readFile(join(shared, 'data/tokenizers/smollm/tokenizer.json.gz'));
   await writeFile(join(folder, 'tokenizer.json'), gunzipSync(packed));
@@ -66,7 +67,7 @@ test('byte-level BPE with special tokens: smollm', async (t) => {
   t.is(tokenizer.decode(chat, { skipSpecialTokens: false }), '<|im_start|>user\nhi<|im_end|>');
 });
 
-test('spaces are kept whatever tokenizer_config.json says', async (t) => {
+referenceTest('spaces are kept whatever tokenizer_config.json says', async (t) => {
   const folder = await temporaryFolder(t);
   const definition = await readFile(join(storiesFolder, 'tokenizer.json'));
   await writeFile(join(folder, 'tokenizer.json'), definition);
@@ -76,7 +77,7 @@ test('spaces are kept whatever tokenizer_config.json says', async (t) => {
   t.is(tokenizer.decode(tokenizer.encode('Hello , you !')), 'Hello , you !');
 });
 
-test('ids outside of the vocabulary are refused', async (t) => {
+referenceTest('ids outside of the vocabulary are refused', async (t) => {
   const tokenizer = await Tokenizer.load(storiesFolder);
   for (const id of [512, -1, 1.5, NaN]) {
     const error = await caught(() => tokenizer.decode([1, id]));

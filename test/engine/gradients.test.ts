@@ -6,7 +6,6 @@ import {
   assertError,
   caught,
   randomNumbers,
-  shared,
   smallConfig,
   temporaryFolder,
 } from '../checkpoint/helpers.js';
@@ -14,6 +13,7 @@ import { assertTensorsBitEqual, dot, norm, worstTensor } from '../helpers/arrays
 import { randomFloats, randomForest, resultsOf } from '../helpers/forests.js';
 import { type Tensors, golden, gradientsOf, load, odd, owned } from '../helpers/models.js';
 import { type Objective, gradientsFor, withDerivative } from '../helpers/perturbed.js';
+import { rewardModel } from '../helpers/reference-files.js';
 
 const objectiveOf = (seed: number, vocab: number, scalarOutputs = 0): Objective => {
   const batch = randomForest(seed, { segments: 5, vocab, maxPosition: 128 });
@@ -41,7 +41,7 @@ const scalarFolders = async (folder: string): Promise<string[]> => {
   const fresh = join(folder, 'fresh');
   await using model = await LanguageModel.load(golden('gpt2'), { scalarHead: 3 });
   await model.save(fresh);
-  return [fresh, join(shared, 'goldens', 'trl', 'reward-start')];
+  return [fresh, rewardModel];
 };
 
 const finiteDifferences = async (

@@ -11,13 +11,13 @@ import {
   assertError,
   caught,
   goldenModels,
-  shared,
   smallConfig,
   temporaryFolder,
 } from '../checkpoint/helpers.js';
 import { assertBitEqual, assertTensorsBitEqual } from '../helpers/arrays.js';
 import { randomForest } from '../helpers/forests.js';
 import { golden, gradientsOf, load, owned, tensorsOf } from '../helpers/models.js';
+import { rewardModel } from '../helpers/reference-files.js';
 
 const forest = randomForest(3, { segments: 6, vocab: 68 });
 
@@ -125,7 +125,7 @@ test('scalar heads survive', async (t) => {
   const target = join(await temporaryFolder(t), 'saved');
   const scalars = async (model: LanguageModel) =>
     (await model.score(forest, { scalarAt: 'last' })).scalars;
-  const reward = await load(t, join(shared, 'goldens', 'trl', 'reward-start'));
+  const reward = await load(t, rewardModel);
   const fresh = await load(t, golden('qwen2'), { scalarHead: 3 });
   for (const [model, outputs] of [
     [reward, 1],

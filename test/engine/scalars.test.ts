@@ -1,13 +1,12 @@
 // Scalar heads (rewards, values): where they are read, and the same bits in any company.
-import { join } from 'node:path';
 import test from 'ava';
-import { shared } from '../checkpoint/helpers.js';
+import { rewardModel } from '../helpers/reference-files.js';
 import { assertBitEqual, worstTensor } from '../helpers/arrays.js';
 import { asSequences, randomForest } from '../helpers/forests.js';
 import { golden, load } from '../helpers/models.js';
 import { gradientsFor } from '../helpers/perturbed.js';
 
-const reward = join(shared, 'goldens', 'trl', 'reward-start');
+const reward = rewardModel;
 const forest = randomForest(6, { segments: 9, vocab: 68 });
 const scored = asSequences(forest);
 /** Packed index of the last token of each scored segment. */

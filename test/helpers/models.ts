@@ -7,13 +7,9 @@ import { openSafetensors } from '../../src/checkpoint/safetensors.js';
 import { readTensor } from '../../src/checkpoint/tensor-data.js';
 import type { LoadOptions } from '../../src/engine/load.js';
 import { LanguageModel } from '../../src/engine/model.js';
-import { shared, smallConfig } from '../checkpoint/helpers.js';
+import { smallConfig } from '../checkpoint/helpers.js';
 
-/**
- * A family's reference checkpoint; one of nine, vocabulary 320, 128 positions. Not affected by
- * ALIGNLAB_GOLDENS, since tests rely on these sizes.
- */
-export const golden = (name: string): string => join(shared, 'goldens', 'models', name);
+export { golden } from './reference-files.js';
 
 /** Disposed of when the test ends. */
 export const owned = <T extends AsyncDisposable>(t: ExecutionContext, thing: T): T => {

@@ -16,9 +16,10 @@ inline float BurnBf16(int64_t rounds) {
   __m512 chain[kChains];
   for (auto& c : chain) c = _mm512_set1_ps(1.0f);
   for (int64_t r = 0; r < rounds; ++r) {
-    for (auto& c : chain) {
-      c = _mm512_dpbf16_ps(c, a, b);
-      asm volatile("" : "+v"(c));  // keeps the compiler from seeing that nothing changes
+#pragma GCC unroll 8
+    for (int i = 0; i < kChains; ++i) {
+      chain[i] = _mm512_dpbf16_ps(chain[i], a, b);
+      asm volatile("" : "+v"(chain[i]));  // hides from the compiler that nothing changes
     }
   }
   float sum = 0;
@@ -33,7 +34,8 @@ inline float BurnF32(int64_t rounds) {
   for (auto& c : chain) c = Set1(1.0f);
   const Vec a = Set1(0.999f), b = Set1(1e-3f);
   for (int64_t r = 0; r < rounds; ++r)
-    for (auto& c : chain) c = Fma(c, a, b);
+#pragma GCC unroll 8
+    for (int i = 0; i < kChains; ++i) chain[i] = Fma(chain[i], a, b);
   float sum = 0;
   for (const auto& c : chain) sum += ReduceAdd(c);
   return sum;
