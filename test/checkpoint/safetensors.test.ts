@@ -5,6 +5,7 @@ import test from 'ava';
 import { encodeHeader, openSafetensors } from '../../src/checkpoint/safetensors.js';
 import { readTensor, writeSafetensors } from '../../src/checkpoint/tensor-data.js';
 import { assertError, caught, goldenModels, temporaryFolder } from './helpers.js';
+import { referenceTest } from '../helpers/reference-files.js';
 
 /** A file from a header that may be anything, and `data` bytes after it. */
 const fileOf = (header: unknown, data = 0): Buffer => {
@@ -205,7 +206,7 @@ test('readTensor refuses what it cannot give', async (t) => {
   assertError(t, await caught(() => readTensor(file, 'y')), 'CHECKPOINT_INVALID', '"y"');
 });
 
-test('every reference file is read to its last tensor', async (t) => {
+referenceTest('every reference file is read to its last tensor', async (t) => {
   for (const folder of await goldenModels()) {
     for (const name of ['model.safetensors', 'expected.safetensors']) {
       const file = await openSafetensors(join(folder, name));

@@ -10,6 +10,7 @@ import { assertBitEqual } from '../helpers/arrays.js';
 import { randomFloats, randomForest, randomTokens, resultsOf } from '../helpers/forests.js';
 import { golden, load, odd, weightBytes } from '../helpers/models.js';
 import { runProgram } from '../helpers/programs.js';
+import { haveShared } from '../helpers/reference-files.js';
 
 const dtypes = ['f32', 'bf16'] as const;
 const families = ['llama-tied', 'qwen3', 'gpt2', 'gpt_neox'];
@@ -145,9 +146,11 @@ test('one seed gives one sample, another seed another', async (t) => {
   for (const other of [0, 6, -5, 2n ** 32n + 5n]) t.notDeepEqual(await run(other), expected);
 });
 
+const referenceSerial = haveShared ? test.serial : test.serial.skip;
+
 for (const { name, supported } of engineInfo().instructionSets) {
   if (!supported) continue;
-  test.serial(`instruction set ${name} agrees with the references`, async (t) => {
+  referenceSerial(`instruction set ${name} agrees with the references`, async (t) => {
     const folders = ['qwen3', 'gpt2', 'gpt_neox'].map(golden);
     const { code, stdout, stderr } = await runProgram('verify.ts', folders, { ALIGNLAB_ISA: name });
     t.is(code, 0, stderr);
@@ -161,7 +164,7 @@ for (const [variable, value, code, message] of [
   ['ALIGNLAB_ISA', 'mmx', 'ISA_UNSUPPORTED', /'mmx'.*portable/],
   ['ALIGNLAB_THREADS', 'many', 'OPTION_INVALID', /ALIGNLAB_THREADS.*'many'/],
 ] as const) {
-  test.serial(`${variable}=${value} is refused by name`, async (t) => {
+  referenceSerial(`${variable}=${value} is refused by name`, async (t) => {
     const outcome = await runProgram('verify.ts', [golden('llama')], { [variable]: value });
     t.is(outcome.code, 0, outcome.stderr);
     const error = JSON.parse(outcome.stdout) as { code: string; message: string };

@@ -6,6 +6,7 @@ import { openSafetensors } from '../../src/checkpoint/safetensors.js';
 import { compareWithReference } from '../../src/evaluation/reference.js';
 import { assertError, caught, temporaryFolder } from '../checkpoint/helpers.js';
 import { golden } from '../helpers/models.js';
+import { referenceTest } from '../helpers/reference-files.js';
 
 /** A copy of a reference folder, and a way to change one value of expected.safetensors. */
 const copied = async (t: Parameters<typeof temporaryFolder>[0], family = 'llama') => {
@@ -30,7 +31,7 @@ const failing = async (folder: string): Promise<string[]> =>
     passes ? [] : [where ? `${quantity}, ${where}` : quantity],
   );
 
-test('a value that is off fails its own row, with its place', async (t) => {
+referenceTest('a value that is off fails its own row, with its place', async (t) => {
   const { folder, change } = await copied(t);
   t.deepEqual(await failing(folder), []);
   const q = 'model.layers.1.self_attn.q_proj.weight';
@@ -53,7 +54,7 @@ test('a value that is off fails its own row, with its place', async (t) => {
   }
 });
 
-test('weights that are off fail', async (t) => {
+referenceTest('weights that are off fail', async (t) => {
   const { folder } = await copied(t);
   await cp(join(golden('mistral'), 'model.safetensors'), join(folder, 'model.safetensors'), {
     force: true,

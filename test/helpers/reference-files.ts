@@ -12,7 +12,7 @@ import { LanguageModel } from '../../src/engine/model.js';
 export const shared = resolve('../shared');
 export const goldens = resolve(process.env.ALIGNLAB_GOLDENS ?? join(shared, 'goldens'));
 
-const haveShared = existsSync(shared);
+export const haveShared = existsSync(shared);
 const asked = process.env.CI !== undefined || process.env.ALIGNLAB_GOLDENS !== undefined;
 if (asked && !(haveShared && existsSync(join(goldens, 'models')))) {
   throw new Error(`The reference files are missing: ${shared} and ${goldens}/models must exist.`);
@@ -37,6 +37,7 @@ const neox = {
   num_hidden_layers: 2,
   intermediate_size: 128,
   partial_rotary_factor: 0.25,
+  tie_word_embeddings: false,
 };
 const llama3 = {
   rope_type: 'llama3',
@@ -53,7 +54,14 @@ const configs: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   mistral: { model_type: 'mistral', ...decoder, tie_word_embeddings: false, sliding_window: null },
   qwen2: { model_type: 'qwen2', ...decoder },
   qwen3: { model_type: 'qwen3', ...decoder, head_dim: 24 },
-  gpt2: { model_type: 'gpt2', n_embd: 64, n_head: 4, n_layer: 2, n_positions: 128 },
+  gpt2: {
+    model_type: 'gpt2',
+    n_embd: 64,
+    n_head: 4,
+    n_layer: 2,
+    n_positions: 128,
+    tie_word_embeddings: true,
+  },
   gpt_neox: neox,
   'gpt_neox-sequential': { ...neox, partial_rotary_factor: 0.5, use_parallel_residual: false },
 };
