@@ -161,8 +161,8 @@ void TestThreads() {
   ExpectSameOnThreads("adamw", [&](const Backend& backend) {
     auto w = values, g = values, m = values, v = values;
     for (float& x : v) x *= x;
-    backend.ops.adamw(backend.device, {w.data(), g.data(), m.data(), v.data(), 100003, 1e-3f,
-                                       0.9f, 0.999f, 1e-8f, 0.01f, 1, 0.1f, 0.001f});
+    backend.ops.adamw(backend.device, {w.data(), g.data(), m.data(), v.data(), 100003, 1e-3f, 0.9f,
+                                       0.999f, 1e-8f, 0.01f, 1, 0.1f, 0.001f});
     return std::tuple(w, m, v);
   });
 }
