@@ -26,7 +26,7 @@ double BestSeconds(const Body& body) {
 double Flops(const Backend& backend, DType dtype) {
   int64_t done = 0;
   const double seconds =
-      BestSeconds([&] { done = backend.ops.burn(backend.device, dtype, 4'000'000); });
+      BestSeconds([&] { done = backend.ops.burn(backend.device, dtype, 1'500'000); });
   return double(done) / seconds;
 }
 

@@ -27,7 +27,15 @@ Generator::Generator(Model& model, std::vector<GenerationRequest> requests, int3
   size_t sequences = 0;
   for (const GenerationRequest& r : requests_) sequences += r.seeds.size();
   results_.resize(sequences);
-  pool_ = std::make_unique<KvPool>(model.config(), PagesNeeded());
+  const int64_t pages = PagesNeeded();
+  const size_t bytes = KvPool::Bytes(model.config(), pages);
+  pool_ = std::make_unique<KvPool>(model.config(), pages, model.TakeKeyValues(bytes));
+  arena_ = model.TakeArena();
+}
+
+Generator::~Generator() {
+  if (pool_) model_.ReturnKeyValues(pool_->TakeMemory());
+  if (arena_) model_.ReturnArena(std::move(arena_));
 }
 
 void Generator::CheckRequests() const {
@@ -164,7 +172,7 @@ void Generator::Forward(const CancelToken& cancel) {
   const Backend& backend = model_.backend();
   const DType dtype = model_.parameters().dtype();
   const int64_t rows = int64_t(active_.size()), tokens = batch_.count();
-  arena_.Plan(
+  arena_->Plan(
       [&](Carver& carver) {
         LayOutActivations(carver, c, dtype, tokens, 0, Keep::kNothing, &activations_);
         x_rows_ = carver.Matrix(DType::kF32, rows, c.width);

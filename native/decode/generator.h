@@ -59,6 +59,9 @@ class Generator {
   // prompt, before anything is computed.
   Generator(Model& model, std::vector<GenerationRequest> requests, int32_t max_batch);
 
+  ~Generator();
+  Generator(const Generator&) = delete;
+
   std::vector<GeneratedSequence> Run(const OnTokens& on_tokens, const GenerationControl& control,
                                      const CancelToken& cancel);
   size_t sequence_count() const { return results_.size(); }
@@ -106,7 +109,7 @@ class Generator {
 
   // Of the current step.
   TokenBatch batch_;
-  Arena arena_;
+  std::unique_ptr<Arena> arena_;
   Activations activations_;
   Tensor x_rows_, hidden_, logits_;
   float* lse_ = nullptr;

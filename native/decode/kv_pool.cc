@@ -2,10 +2,10 @@
 
 namespace alignlab {
 
-KvPool::KvPool(const ModelConfig& config, int64_t pages)
+KvPool::KvPool(const ModelConfig& config, int64_t pages, Buffer memory)
     : page_floats_(PageFloats(config)),
       layer_stride_(pages * page_floats_),
-      buffer_(size_t(config.layers * layer_stride_) * 4, "the key/value cache") {
+      buffer_(std::move(memory)) {
   for (int64_t p = pages; p-- > 0;) free_.push_back(int32_t(p));
 }
 

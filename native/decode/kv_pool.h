@@ -1,6 +1,7 @@
 // The key/value cache of one generation: pages of kPage tokens, taken and given back by segments.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "model/transformer.h"
@@ -9,7 +10,12 @@ namespace alignlab {
 
 class KvPool {
  public:
-  KvPool(const ModelConfig& config, int64_t pages);
+  // `memory`: at least Bytes(config, pages); what is in it does not matter.
+  KvPool(const ModelConfig& config, int64_t pages, Buffer memory);
+  static size_t Bytes(const ModelConfig& config, int64_t pages) {
+    return size_t(config.layers * pages * PageFloats(config)) * 4;
+  }
+  Buffer TakeMemory() { return std::move(buffer_); }
 
   // Page numbers for tokens [0, length) of a segment that has `pages` already.
   void Extend(std::vector<int32_t>& pages, int64_t length);

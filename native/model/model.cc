@@ -18,7 +18,19 @@ std::unique_ptr<Model> Model::Clone(bool trainable, DType dtype) const {
   return copy;
 }
 
-size_t Model::bytes() const { return parameters_.bytes() + (spare_ ? spare_->bytes() : 0); }
+size_t Model::bytes() const {
+  return parameters_.bytes() + spare_key_values_.bytes() + (spare_ ? spare_->bytes() : 0);
+}
+
+std::unique_ptr<Arena> Model::TakeArena() {
+  return spare_ ? std::move(spare_) : std::make_unique<Arena>();
+}
+
+Buffer Model::TakeKeyValues(size_t bytes) {
+  if (spare_key_values_.bytes() >= bytes) return std::move(spare_key_values_);
+  spare_key_values_ = Buffer();  // first give back, so that old and new are not held at once
+  return Buffer(bytes, "the key/value cache");
+}
 
 void ForwardPass::LayOut(Carver& carver, const ModelConfig& c, DType dtype, Keep keep, bool entropy,
                          const Size& size) {
@@ -93,7 +105,7 @@ std::unique_ptr<ForwardPass> Model::Run(const Forest& forest, const ForwardOptio
   const ForwardPass::Size size{layout.batch.count(), layout.page_count,
                                int64_t(layout.targets.size()), int64_t(layout.scalar_rows.size())};
   const int64_t scored = size.scored, scalars = size.scalars;
-  pass->arena_ = spare_ ? std::move(spare_) : std::make_unique<Arena>();
+  pass->arena_ = TakeArena();
   pass->arena_->Plan(
       [&](Carver& carver) {
         pass->LayOut(carver, config_, parameters_.dtype(), keep, options.entropy, size);
@@ -126,7 +138,7 @@ void Model::CheckFinite(const ScoreResult& r) const {
 
 ScoreResult Model::Score(const Forest& forest, bool entropy, const CancelToken& cancel) {
   auto pass = Run(forest, {entropy, false}, Keep::kNothing, cancel);
-  ReturnArena(*pass);
+  ReturnArena(std::move(pass->arena_));
   return std::move(pass->result_);
 }
 
@@ -136,6 +148,7 @@ std::unique_ptr<ForwardPass> Model::Forward(const Forest& forest, const ForwardO
     throw Error("OPTION_INVALID",
                 "This model is frozen: it has no gradients. Use score(), or load "
                 "or clone it with trainable: true.");
+  spare_key_values_ = Buffer();
   return Run(forest, options, options.recompute ? Keep::kInputs : Keep::kAll, cancel);
 }
 
@@ -232,7 +245,7 @@ void Model::Backward(ForwardPass& pass, const std::vector<float>& d_logprobs,
     parameters_.ClearGradients();
     throw;
   }
-  ReturnArena(pass);
+  ReturnArena(std::move(pass.arena_));
 }
 
 ScoreResult Model::Kl(Model& other, const Forest& forest, const CancelToken& cancel) {
@@ -250,8 +263,8 @@ ScoreResult Model::Kl(Model& other, const Forest& forest, const CancelToken& can
         backend_.device,
         {p->head_.hidden, q->head_.hidden, parameters_.ForCompute(parameters_.at().head),
          other.parameters_.ForCompute(other.parameters_.at().head), result.logprobs.data()});
-  ReturnArena(*p);
-  other.ReturnArena(*q);
+  ReturnArena(std::move(p->arena_));
+  other.ReturnArena(std::move(q->arena_));
   CheckFinite(result);
   return result;
 }

@@ -98,6 +98,13 @@ class Model {
   void WeightsChanged() { ++version_; }
   size_t bytes() const;
 
+  // Memory of the last pass and of the last generation, kept for the next one: fresh pages cost
+  // more than what is computed on them. A training pass gives the generation's back.
+  std::unique_ptr<Arena> TakeArena();
+  void ReturnArena(std::unique_ptr<Arena> arena) { spare_ = std::move(arena); }
+  Buffer TakeKeyValues(size_t bytes);
+  void ReturnKeyValues(Buffer buffer) { spare_key_values_ = std::move(buffer); }
+
   // Final norm and vocabulary head on rows of the residual stream; used by the generator too.
   void Head(const Tensor& x_rows, Tensor hidden, float* stats, HeadArgs args);
 
@@ -109,14 +116,14 @@ class Model {
                      const std::vector<float>& d_entropies, const std::vector<float>& d_scalars);
   void NormRowsBackward(Tensor d_hidden, Tensor x_rows, const float* stats, Tensor d_rows,
                         Tensor d_x, const std::vector<int64_t>& rows);
-  void ReturnArena(ForwardPass& pass) { spare_ = std::move(pass.arena_); }
   void CheckFinite(const ScoreResult& result) const;
 
   const Backend& backend_;
   ModelConfig config_;
   Parameters parameters_;
   Transformer transformer_;
-  std::unique_ptr<Arena> spare_;  // of the last pass, so that steady state allocates nothing
+  std::unique_ptr<Arena> spare_;
+  Buffer spare_key_values_;
   uint64_t version_ = 0;
   int64_t step_ = 0;
 };

@@ -8,19 +8,23 @@
 namespace alignlab {
 namespace {
 
-constexpr int kChains = 8;  // more than latency (4) times issue width (2)
+// More than an instruction's latency times its rate, and no more than the registers hold: the bf16
+// product of AVX-512 takes long.
+#if defined(__AVX512F__)
+constexpr int kChains = 24;
+#else
+constexpr int kChains = 6;
+#endif
 
 #if defined(__AVX512BF16__)
 inline float BurnBf16(int64_t rounds) {
-  const __m512bh a = (__m512bh)_mm512_set1_epi32(0x3f803f80), b = (__m512bh)_mm512_setzero_si512();
+  const __m512bh a = (__m512bh)_mm512_set1_epi32(0x3f803f80),
+                 b = (__m512bh)_mm512_set1_epi32(0x3a803a80);
   __m512 chain[kChains];
   for (auto& c : chain) c = _mm512_set1_ps(1.0f);
   for (int64_t r = 0; r < rounds; ++r) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kChains; ++i) {
-      chain[i] = _mm512_dpbf16_ps(chain[i], a, b);
-      asm volatile("" : "+v"(chain[i]));  // hides from the compiler that nothing changes
-    }
+#pragma GCC unroll 24
+    for (int i = 0; i < kChains; ++i) chain[i] = _mm512_dpbf16_ps(chain[i], a, b);
   }
   float sum = 0;
   for (auto& c : chain) sum += _mm512_cvtss_f32(c);
@@ -34,7 +38,7 @@ inline float BurnF32(int64_t rounds) {
   for (auto& c : chain) c = Set1(1.0f);
   const Vec a = Set1(0.999f), b = Set1(1e-3f);
   for (int64_t r = 0; r < rounds; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 24
     for (int i = 0; i < kChains; ++i) chain[i] = Fma(chain[i], a, b);
   float sum = 0;
   for (const auto& c : chain) sum += ReduceAdd(c);
