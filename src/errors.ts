@@ -21,6 +21,11 @@ export const errorCodes = [
   'IO_FAILED',
   'TOKENIZER_INVALID',
   'DEVICE_UNAVAILABLE',
+  'DATA_INVALID',
+  'TEMPLATE_INVALID',
+  'JUDGE_FAILED',
+  'RUN_INVALID',
+  'INVARIANT_BROKEN',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

@@ -4,6 +4,15 @@ import { AlignlabError, type ErrorCode, fromSystem } from '../errors.js';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
+/** What survives JSON.stringify and JSON.parse unchanged. */
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue };
+
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
