@@ -15,7 +15,7 @@
 
 namespace alignlab {
 
-constexpr uint32_t kBackendAbi = 1;
+constexpr uint32_t kBackendAbi = 2;
 constexpr int64_t kPage = 64;  // tokens in one page of keys and values, counted from segment start
 
 // out[r] (+)= table[ids[r]].  table: dtype, (V, D), in panels when `panels`, else row-major.
@@ -220,6 +220,7 @@ struct SampleRow {
 // token -1: the logits hold NaN or every token is banned. Temperature 0 skips the filters.
 struct SampleArgs {
   Tensor logits;     // f32 (R, V)
+  Tensor draw_from;  // f32 (R, V): logits to draw from in place of `logits`; or data == null
   const float* lse;  // (R), as Head left it
   const SampleRow* rows;
   const int32_t* seen;         // token ids

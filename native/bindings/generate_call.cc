@@ -69,11 +69,13 @@ Napi::Value ModelObject::Generate(const Napi::CallbackInfo& info) {
       report = [&executor, on_tokens](const std::vector<TokenEvent>& events) {
         executor.Post([on_tokens, events](Napi::Env e) { CallOnTokens(e, *on_tokens, events); });
       };
+    std::shared_ptr<Model> other = info[3].IsUndefined() ? nullptr : Of(info[3]);
+    const float weight = other ? info[4].ToNumber().FloatValue() : 0;
     Napi::Object handle = executor.Submit(
         env,
-        [model = Use(), requests = std::move(requests), max_batch, control,
-         report = std::move(report)](const CancelToken& cancel) mutable {
-          Generator generator(*model, std::move(requests), max_batch);
+        [model = Use(), other = std::move(other), weight, requests = std::move(requests), max_batch,
+         control, report = std::move(report)](const CancelToken& cancel) mutable {
+          Generator generator(*model, std::move(requests), max_batch, {other.get(), weight});
           return generator.Run(report, *control, cancel);
         },
         [](Napi::Env e, std::vector<GeneratedSequence>& result) {

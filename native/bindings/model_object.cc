@@ -77,10 +77,10 @@ Napi::Function ModelObject::Define(Napi::Env env) {
       env, "NativeModel",
       {InstanceMethod<&M::Initialise>("initialise"), InstanceMethod<&M::Read>("read"),
        InstanceMethod<&M::Write>("write"), InstanceMethod<&M::Clone>("clone"),
-       InstanceMethod<&M::Score>("score"), InstanceMethod<&M::Forward>("forward"),
-       InstanceMethod<&M::Backward>("backward"), InstanceMethod<&M::Kl>("kl"),
-       InstanceMethod<&M::Generate>("generate"), InstanceMethod<&M::Step>("adamWStep"),
-       InstanceMethod<&M::GradientNorm>("gradientNorm"),
+       InstanceMethod<&M::Blend>("blend"), InstanceMethod<&M::Score>("score"),
+       InstanceMethod<&M::Forward>("forward"), InstanceMethod<&M::Backward>("backward"),
+       InstanceMethod<&M::Kl>("kl"), InstanceMethod<&M::Generate>("generate"),
+       InstanceMethod<&M::Step>("adamWStep"), InstanceMethod<&M::GradientNorm>("gradientNorm"),
        InstanceMethod<&M::ZeroGradients>("zeroGradients"),
        InstanceMethod<&M::SlotNames>("slotNames"), InstanceMethod<&M::Bytes>("bytes"),
        InstanceMethod<&M::Dispose>("dispose"), InstanceAccessor<&M::GetStep, &M::SetStep>("step")});
@@ -193,6 +193,19 @@ Napi::Value ModelObject::Clone(const Napi::CallbackInfo& info) {
         [model = Use(), trainable = info[0].ToBoolean().Value(), dtype = ReadDType(info[1])](
             const CancelToken&) { return std::shared_ptr<Model>(model->Clone(trainable, dtype)); },
         [](Napi::Env e, std::shared_ptr<Model>& copy) { return Wrap(e, copy); });
+  });
+}
+
+Napi::Value ModelObject::Blend(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    const float weight = info[1].ToNumber();
+    return ExecutorOf(env).Submit(
+        env,
+        [model = Use(), other = Of(info[0]), weight](const CancelToken&) {
+          model->BlendFrom(*other, weight);
+        },
+        Nothing);
   });
 }
 

@@ -49,11 +49,12 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   Napi::Value Read(const Napi::CallbackInfo& info);        // (set, ranges)
   Napi::Value Write(const Napi::CallbackInfo& info);       // (set, ranges, path, header)
   Napi::Value Clone(const Napi::CallbackInfo& info);       // (trainable, dtype)
+  Napi::Value Blend(const Napi::CallbackInfo& info);       // (other, weight)
   Napi::Value Score(const Napi::CallbackInfo& info);       // (forest, entropy)
   Napi::Value Forward(const Napi::CallbackInfo& info);     // (forest, entropy, recompute)
   Napi::Value Backward(const Napi::CallbackInfo& info);    // (pass, floats, floats, floats)
   Napi::Value Kl(const Napi::CallbackInfo& info);          // (other, forest)
-  Napi::Value Generate(const Napi::CallbackInfo& info);    // (requests, maxBatch, onTokens?)
+  Napi::Value Generate(const Napi::CallbackInfo& info);    // (requests, maxBatch, onTokens?, other?, weight)
   Napi::Value GradientNorm(const Napi::CallbackInfo& info);
   Napi::Value ZeroGradients(const Napi::CallbackInfo& info);
   Napi::Value Step(const Napi::CallbackInfo& info);  // (adamw settings)

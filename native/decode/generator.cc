@@ -21,21 +21,29 @@ int64_t SumOfLargest(std::vector<int64_t> values, size_t count) {
 
 }  // namespace
 
-Generator::Generator(Model& model, std::vector<GenerationRequest> requests, int32_t max_batch)
-    : model_(model), requests_(std::move(requests)), max_batch_(max_batch) {
+Generator::Generator(Model& model, std::vector<GenerationRequest> requests, int32_t max_batch,
+                     Mixture mixture)
+    : model_(model), requests_(std::move(requests)), max_batch_(max_batch), mixture_(mixture) {
   CheckRequests();
+  if (mixture_.model) CheckMixture();
   size_t sequences = 0;
   for (const GenerationRequest& r : requests_) sequences += r.seeds.size();
   results_.resize(sequences);
   const int64_t pages = PagesNeeded();
-  const size_t bytes = KvPool::Bytes(model.config(), pages);
-  pool_ = std::make_unique<KvPool>(model.config(), pages, model.TakeKeyValues(bytes));
-  arena_ = model.TakeArena();
+  pages_ = std::make_unique<PagePool>(pages);
+  decoder_ = std::make_unique<Decoder>(model_, pages);
+  if (mixture_.model) other_ = std::make_unique<Decoder>(*mixture_.model, pages);
 }
 
-Generator::~Generator() {
-  if (pool_) model_.ReturnKeyValues(pool_->TakeMemory());
-  if (arena_) model_.ReturnArena(std::move(arena_));
+void Generator::CheckMixture() const {
+  const int64_t vocab = model_.config().vocab, other = mixture_.model->config().vocab;
+  if (vocab != other)
+    throw Error("OPTION_INVALID", "A mixture needs two models of one vocabulary; these have " +
+                                      std::to_string(vocab) + " and " + std::to_string(other) +
+                                      " tokens.");
+  if (!(mixture_.weight >= 0 && mixture_.weight <= 1))
+    throw Error("OPTION_INVALID", "The mixture's weight is " + std::to_string(mixture_.weight) +
+                                      "; it must be between 0 (this model) and 1 (the other).");
 }
 
 void Generator::CheckRequests() const {
@@ -54,11 +62,13 @@ void Generator::CheckRequests() const {
                                               " is not in the vocabulary of " +
                                               std::to_string(c.vocab) + " tokens.");
     const int64_t length = int64_t(r.prompt.size()), total = length + r.settings.max_new_tokens;
-    if (total > c.max_position)
+    const int64_t positions =
+        std::min(c.max_position, mixture_.model ? mixture_.model->config().max_position : total);
+    if (total > positions)
       throw Error("SEQUENCE_TOO_LONG", "The " + std::to_string(length) + " tokens of " + prompt +
                                            " and " + std::to_string(r.settings.max_new_tokens) +
                                            " new ones do not fit into this model's " +
-                                           std::to_string(c.max_position) +
+                                           std::to_string(positions) +
                                            " positions. Shorten the prompt or lower maxNewTokens.");
   }
 }
@@ -66,8 +76,9 @@ void Generator::CheckRequests() const {
 int64_t Generator::PagesNeeded() const {
   std::vector<int64_t> prompts, responses;
   for (const GenerationRequest& r : requests_) {
-    prompts.push_back(KvPool::PagesFor(int64_t(r.prompt.size())));
-    responses.insert(responses.end(), r.seeds.size(), KvPool::PagesFor(r.settings.max_new_tokens));
+    prompts.push_back(PagePool::PagesFor(int64_t(r.prompt.size())));
+    responses.insert(responses.end(), r.seeds.size(),
+                     PagePool::PagesFor(r.settings.max_new_tokens));
   }
   // One prompt more than there are places: its samples may still wait.
   return SumOfLargest(prompts, size_t(max_batch_) + 1) +
@@ -82,7 +93,9 @@ std::vector<GeneratedSequence> Generator::Run(const OnTokens& on_tokens,
     if (active_.empty()) break;
     cancel.ThrowIfCancelled();
     BuildBatch();
-    Forward(cancel);
+    PlanRows();
+    decoder_->Step(batch_, rows_, cancel);
+    if (other_) other_->Step(batch_, rows_, cancel);
     SampleStep();
     Settle(on_tokens, control);
   }
@@ -97,6 +110,7 @@ void Generator::Admit() {
       while (next_request_ < requests_.size() && requests_[next_request_].seeds.empty())
         ++next_request_;
       if (next_request_ == requests_.size()) return;
+      const auto prompt = int32_t(next_request_);
       const GenerationRequest& request = requests_[next_request_];
       const int64_t length = int64_t(request.prompt.size());
       if (prompt_tokens > 0 && prompt_tokens + length > kPrefillTokens) return;
@@ -105,9 +119,10 @@ void Generator::Admit() {
       groups_.push_back(std::make_unique<Group>());
       group = groups_.back().get();
       group->request = &request;
+      group->prompt = prompt;
       group->first_sequence = next_sequence_;
       next_sequence_ += int32_t(request.seeds.size());
-      pool_->Extend(group->pages, length);
+      pages_->Extend(group->pages, length);
     }
     const size_t sample = size_t(group->started++);
     const GenerationRequest& request = *group->request;
@@ -157,7 +172,7 @@ void Generator::BuildBatch() {
     a->row = -1;
     if (a->last_token < 0) continue;
     const int64_t length = a->sampler.generated();
-    pool_->Extend(a->pages, length);
+    pages_->Extend(a->pages, length);
     a->row = batch_.count();
     const int32_t segment = AddSegment(a->group->segment, int64_t(a->group->request->prompt.size()),
                                        length, a->row, a->pages);
@@ -165,65 +180,48 @@ void Generator::BuildBatch() {
   }
 }
 
-// Residual rows to draw from, in the order: sequences with a token in the batch, then those that
-// begin at a prompt in the batch, then those whose prompt was computed in an earlier step.
-void Generator::Forward(const CancelToken& cancel) {
-  const ModelConfig& c = model_.config();
-  const Backend& backend = model_.backend();
-  const DType dtype = model_.parameters().dtype();
-  const int64_t rows = int64_t(active_.size()), tokens = batch_.count();
-  arena_->Plan(
-      [&](Carver& carver) {
-        LayOutActivations(carver, c, dtype, tokens, 0, Keep::kNothing, &activations_);
-        x_rows_ = carver.Matrix(DType::kF32, rows, c.width);
-        hidden_ = carver.Matrix(dtype, rows, c.width);
-        logits_ = carver.Matrix(DType::kF32, rows, c.vocab);
-        lse_ = carver.Take<float>(rows);
-      },
-      "a decoding step of " + std::to_string(tokens) + " tokens");
-  if (tokens > 0) model_.transformer().Forward(batch_, pool_->store(), activations_, cancel);
-
+// In the order: sequences with a token in the batch, those that begin at a prompt in the batch,
+// then those whose prompt was computed in an earlier step.
+void Generator::PlanRows() {
+  rows_.Clear();
   order_.clear();
-  std::vector<int64_t> from;
   std::vector<Active*> waiting;
+  const auto last_row = [&](const Group& group) {
+    const AttentionSegment& prompt = batch_.segments[size_t(group.segment)];
+    return prompt.row + prompt.length - 1;
+  };
   for (const auto& a : active_) {
-    const bool at_prompt = a->row < 0 && !a->group->prefilled;
-    if (a->row < 0 && !at_prompt) {
+    if (a->row < 0 && a->group->prefilled) {
       waiting.push_back(a.get());
       continue;
     }
-    const AttentionSegment& prompt = batch_.segments[size_t(a->group->segment)];
-    from.push_back(at_prompt ? prompt.row + prompt.length - 1 : a->row);
+    rows_.fresh.push_back(a->row < 0 ? last_row(*a->group) : a->row);
     order_.push_back(a.get());
   }
-  Tensor gathered = x_rows_;
-  gathered.rows = int64_t(from.size());
-  if (!from.empty()) backend.ops.gather_rows(backend.device, activations_.x, from.data(), gathered);
   for (Active* a : waiting) {
-    std::memcpy(x_rows_.f32() + int64_t(order_.size()) * c.width, a->group->x_row.data(),
-                size_t(c.width) * 4);
+    rows_.held.push_back(a->group->prompt);
     order_.push_back(a);
   }
   for (const auto& group : groups_) {
     const bool more_to_start = group->started < int32_t(group->request->seeds.size());
-    if (!group->prefilled && more_to_start) {
-      const AttentionSegment& prompt = batch_.segments[size_t(group->segment)];
-      const float* row = activations_.x.f32() + (prompt.row + prompt.length - 1) * c.width;
-      group->x_row.assign(row, row + c.width);
-    }
+    if (!group->prefilled && more_to_start) rows_.hold.push_back({group->prompt, last_row(*group)});
     group->prefilled = true;
   }
 }
 
 void Generator::SampleStep() {
-  HeadArgs head{};
-  head.lse = lse_;
-  head.logits = logits_;
-  model_.Head(x_rows_, hidden_, nullptr, head);
   samples_.Clear();
   for (const Active* a : order_) samples_.Add(a->sampler);
   const Backend& backend = model_.backend();
-  backend.ops.sample(backend.device, samples_.Args(logits_, lse_));
+  SampleArgs args = samples_.Args(decoder_->logits(), decoder_->lse());
+  if (other_) {
+    const Tensor &z = decoder_->logits(), &mixed = other_->logits();
+    for (int64_t r = 0; r < z.rows; ++r)
+      backend.ops.axpby(backend.device, 1 - mixture_.weight, z.f32() + r * z.stride,
+                        mixture_.weight, mixed.f32() + r * mixed.stride, z.cols);
+    args.draw_from = mixed;
+  }
+  backend.ops.sample(backend.device, args);
 }
 
 void Generator::Settle(const OnTokens& on_tokens, const GenerationControl& control) {
@@ -256,14 +254,16 @@ void Generator::Settle(const OnTokens& on_tokens, const GenerationControl& contr
     result.finish = stop          ? FinishReason::kStop
                     : interrupted ? FinishReason::kInterrupted
                                   : FinishReason::kLength;
-    pool_->Release(a->pages);
+    pages_->Release(a->pages);
     ++a->group->finished;
     return true;
   };
   active_.erase(std::remove_if(active_.begin(), active_.end(), finished), active_.end());
   const auto done = [&](const std::unique_ptr<Group>& group) {
     if (group->finished < int32_t(group->request->seeds.size())) return false;
-    pool_->Release(group->pages);
+    pages_->Release(group->pages);
+    decoder_->Forget(group->prompt);
+    if (other_) other_->Forget(group->prompt);
     return true;
   };
   groups_.erase(std::remove_if(groups_.begin(), groups_.end(), done), groups_.end());

@@ -1,6 +1,7 @@
 // Continuous batching: prompts enter as places become free, the samples of a prompt share its
 // keys and values, finished sequences leave. Each step is one forward pass of the transformer
-// over the new tokens of all active sequences and the prompts that enter.
+// over the new tokens of all active sequences and the prompts that enter. Tokens may be drawn from
+// the geometric mixture with a second model, which then makes the same steps beside the first.
 #pragma once
 
 #include <atomic>
@@ -9,9 +10,9 @@
 #include <memory>
 #include <vector>
 
-#include "decode/kv_pool.h"
+#include "decode/decoder.h"
+#include "decode/page_pool.h"
 #include "decode/sampler.h"
-#include "model/model.h"
 
 namespace alignlab {
 
@@ -50,6 +51,13 @@ class GenerationControl {
   std::vector<std::atomic<bool>> interrupted_;
 };
 
+// Tokens are drawn from softmax((1 - weight) z + weight z'), z' being the other model's logits
+// (Munos et al. 2023, arXiv 2312.00886, eq. 9). `logprobs` stay those of the first model.
+struct Mixture {
+  Model* model = nullptr;  // null: none
+  float weight = 0;
+};
+
 class Generator {
  public:
   // Called on the executor's thread with the tokens of each step.
@@ -57,9 +65,8 @@ class Generator {
 
   // Throws BATCH_INVALID, TOKEN_OUT_OF_RANGE, SEQUENCE_TOO_LONG or OPTION_INVALID, naming the
   // prompt, before anything is computed.
-  Generator(Model& model, std::vector<GenerationRequest> requests, int32_t max_batch);
-
-  ~Generator();
+  Generator(Model& model, std::vector<GenerationRequest> requests, int32_t max_batch,
+            Mixture mixture = {});
   Generator(const Generator&) = delete;
 
   std::vector<GeneratedSequence> Run(const OnTokens& on_tokens, const GenerationControl& control,
@@ -69,12 +76,12 @@ class Generator {
  private:
   struct Group {  // a prompt and its samples
     const GenerationRequest* request;
+    int32_t prompt;  // index of the request
     int32_t first_sequence;
     int32_t started = 0, finished = 0;
     std::vector<int32_t> pages;
     bool prefilled = false;
-    int32_t segment = -1;      // in the batch of this step
-    std::vector<float> x_row;  // (D) residual stream at the prompt's end, for samples that wait
+    int32_t segment = -1;  // in the batch of this step
   };
   struct Active {
     Group* group;
@@ -86,6 +93,7 @@ class Generator {
   };
 
   void CheckRequests() const;
+  void CheckMixture() const;
   int64_t PagesNeeded() const;
   void Admit();
   void BuildBatch();
@@ -93,26 +101,25 @@ class Generator {
                      const std::vector<int32_t>& pages);
   void AddTokens(int32_t segment, const int32_t* tokens, int64_t offset, int64_t count,
                  const std::vector<int32_t>& pages);
-  void Forward(const CancelToken& cancel);
+  void PlanRows();
   void SampleStep();
   void Settle(const OnTokens& on_tokens, const GenerationControl& control);
 
   Model& model_;
   std::vector<GenerationRequest> requests_;
   int32_t max_batch_;
+  Mixture mixture_;
   std::vector<GeneratedSequence> results_;
   size_t next_request_ = 0;
   int32_t next_sequence_ = 0;
   std::deque<std::unique_ptr<Group>> groups_;
   std::vector<std::unique_ptr<Active>> active_;
-  std::unique_ptr<KvPool> pool_;
+  std::unique_ptr<PagePool> pages_;
+  std::unique_ptr<Decoder> decoder_, other_;  // other_: the mixture's model
 
   // Of the current step.
   TokenBatch batch_;
-  std::unique_ptr<Arena> arena_;
-  Activations activations_;
-  Tensor x_rows_, hidden_, logits_;
-  float* lse_ = nullptr;
+  StepRows rows_;
   std::vector<Active*> order_;  // row r of the head belongs to order_[r]
   SampleBatch samples_;
 };

@@ -116,6 +116,7 @@ SampleArgs SampleBatch::Args(const Tensor& logits, const float* lse) {
   logprob_.resize(rows_.size());
   processed_logprob_.resize(rows_.size());
   return {logits,
+          {},
           lse,
           rows_.data(),
           seen_.data(),

@@ -18,6 +18,18 @@ std::unique_ptr<Model> Model::Clone(bool trainable, DType dtype) const {
   return copy;
 }
 
+void Model::BlendFrom(const Model& other, float weight) {
+  const auto &mine = parameters_.slots(), &theirs = other.parameters_.slots();
+  const bool same = std::equal(mine.begin(), mine.end(), theirs.begin(), theirs.end(),
+                               [](const Slot& a, const Slot& b) {
+                                 return a.name == b.name && a.rows == b.rows && a.cols == b.cols;
+                               });
+  if (!same)
+    throw Error("OPTION_INVALID", "Only models of one shape can be blended. Clone one of them.");
+  parameters_.BlendFrom(other.parameters_, weight);
+  WeightsChanged();
+}
+
 size_t Model::bytes() const {
   return parameters_.bytes() + spare_key_values_.bytes() + (spare_ ? spare_->bytes() : 0);
 }

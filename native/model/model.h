@@ -74,6 +74,9 @@ class Model {
   Model(const Backend& backend, const ModelConfig& config, DType dtype, bool trainable);
   std::unique_ptr<Model> Clone(bool trainable, DType dtype) const;
 
+  // weights = (1 - weight) weights + weight other's. Throws OPTION_INVALID for other shapes.
+  void BlendFrom(const Model& other, float weight);
+
   ScoreResult Score(const Forest& forest, bool entropy, const CancelToken& cancel);
   std::unique_ptr<ForwardPass> Forward(const Forest& forest, const ForwardOptions& options,
                                        const CancelToken& cancel);

@@ -170,6 +170,19 @@ void Parameters::CopyFrom(const Parameters& other) {
   }
 }
 
+void Parameters::BlendFrom(const Parameters& other, float weight) {
+  const size_t bytes = size_t(layout_.largest_slot()) * 4;
+  Buffer mine(bytes, "blending the weights"), theirs(bytes, "blending the weights");
+  for (size_t i = 0; i < slots().size(); ++i) {
+    const Slot& slot = slots()[i];
+    Read(slot, mine.f32());
+    other.Read(other.slots()[i], theirs.f32());
+    backend_.ops.axpby(backend_.device, weight, theirs.f32(), 1 - weight, mine.f32(),
+                       slot.elements);
+    Write(slot, mine.f32());
+  }
+}
+
 size_t Parameters::bytes() const {
   return values_.bytes() + high_.bytes() + low_.bytes() + gradients_.bytes() + moment1_.bytes() +
          moment2_.bytes();

@@ -99,6 +99,8 @@ class Parameters {
   void Read(const Slot& slot, float* out) const;
   void Write(const Slot& slot, const float* in);
   void CopyFrom(const Parameters& other);
+  // this = (1 - weight) this + weight other, in f32; what is stored in bf16 alone is rounded to it.
+  void BlendFrom(const Parameters& other, float weight);
   size_t bytes() const;
 
  private:

@@ -21,8 +21,9 @@ struct Candidate {
 
 inline std::vector<float> PenalisedLogits(const SampleArgs& args, int64_t r) {
   const SampleRow& row = args.rows[r];
-  const float* raw = args.logits.f32() + r * args.logits.stride;
-  std::vector<float> z(raw, raw + args.logits.cols);
+  const Tensor& from = args.draw_from.data ? args.draw_from : args.logits;
+  const float* raw = from.f32() + r * from.stride;
+  std::vector<float> z(raw, raw + from.cols);
   for (int64_t i = row.seen_begin; i < row.seen_end; ++i) {
     float& value = z[size_t(args.seen[i])];
     value = value < 0 ? value * row.repetition_penalty : value / row.repetition_penalty;

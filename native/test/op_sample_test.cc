@@ -50,8 +50,10 @@ struct SampleCase {
     }
   }
   SampleArgs Args() {
-    return {logits.tensor(), lse.data(),   rows.data(),    seen.data(),     seen_counts.data(),
-            banned.data(),   token.data(), logprob.data(), processed.data()};
+    return {logits.tensor(), {},           lse.data(),
+            rows.data(),     seen.data(),  seen_counts.data(),
+            banned.data(),   token.data(), logprob.data(),
+            processed.data()};
   }
 };
 
@@ -84,6 +86,22 @@ void TestSample(const Backend& backend) {
     EXPECT(SameBits(alone.logprob, actual.logprob));
     EXPECT(SameBits(alone.processed, actual.processed));
   }
+}
+
+// Drawn from other logits than those whose log-probability is returned.
+void TestDrawFrom(const Backend& backend) {
+  SampleCase actual(60, 300, Random(51)), expected = actual, other(60, 300, Random(52));
+  for (SampleCase* c : {&actual, &expected}) {
+    SampleArgs args = c->Args();
+    args.draw_from = other.logits.tensor();
+    if (c == &actual)
+      backend.ops.sample(backend.device, args);
+    else
+      reference::Sample(args);
+  }
+  EXPECT(actual.token == expected.token);
+  EXPECT(SameBits(actual.logprob, expected.logprob));
+  ExpectClose("processed", actual.processed, expected.processed, {1e-5, 1e-5});  // as TestSample
 }
 
 // At the very end of the unit interval the f32 sums may run out one token early: what is drawn must
@@ -159,6 +177,7 @@ void TestThreads() {
 int main() {
   OnEveryInstructionSet([](const Backend& backend) {
     TestSample(backend);
+    TestDrawFrom(backend);
     TestSampleEnd(backend);
     TestSampleRefusals(backend);
     TestSampleDistribution(backend);

@@ -10,7 +10,7 @@ import {
   whole,
 } from './generate.js';
 import type { ModelHandle } from './handle.js';
-import type { NativeOnTokens } from './native.js';
+import type { NativeModel, NativeOnTokens } from './native.js';
 
 /** Calls that a running generation takes. */
 interface Controls {
@@ -25,6 +25,7 @@ export const runGeneration = async (
   prompts: readonly Prompt[],
   options: SamplingOptions,
   endTokens: readonly number[],
+  other: NativeModel | undefined,
   emit?: (event: TokenEvent) => void,
 ): Promise<Generation[]> => {
   const { samples = 1, signal } = options;
@@ -59,7 +60,7 @@ export const runGeneration = async (
   };
   const listen = watch.active || emit ? onTokens : undefined;
   const outcome = handle.run((model) => {
-    const call = model.generate(request, maxBatch, listen);
+    const call = model.generate(request, maxBatch, listen, other, options.mixture?.weight);
     controls = call;
     return call;
   }, signal);

@@ -1,5 +1,6 @@
 // Sampling options and results; the loop itself is native (native/decode/).
 import { AlignlabError } from '../errors.js';
+import type { LanguageModel } from './model.js';
 import type { NativeGeneration, NativeSequence } from './native.js';
 
 export interface SamplingOptions {
@@ -33,6 +34,11 @@ export interface SamplingOptions {
    * of its own, or a seed for each sequence. Default 0.
    */
   readonly seed?: number | bigint | BigUint64Array;
+  /**
+   * Draw from the geometric mixture with another model of the same vocabulary: next-token logits
+   * (1 - weight) z + weight z' (Munos et al. 2023, arXiv 2312.00886). `logProbs` stay this model's.
+   */
+  readonly mixture?: { readonly model: LanguageModel; readonly weight: number };
   /** Sequences decoded at once. Does not change results. Default 64. */
   readonly maxBatch?: number;
   readonly signal?: AbortSignal;

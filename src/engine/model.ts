@@ -17,7 +17,7 @@ import {
   createModel,
   loadModel,
 } from './load.js';
-import { type MemoryEstimate, guarded, native } from './native.js';
+import { type MemoryEstimate, type NativeModel, guarded, native } from './native.js';
 import { type AdamWOptions, adamWSettings } from './optimizer.js';
 import {
   type SaveOptions,
@@ -142,15 +142,38 @@ export class LanguageModel implements AsyncDisposable {
     return { kl: result.logProbs, offsets: result.offsets };
   }
 
+  static #otherOf({ mixture }: SamplingOptions): NativeModel | undefined {
+    if (mixture === undefined) return undefined;
+    const { model, weight } = mixture;
+    if (model instanceof LanguageModel && typeof weight === 'number') return model.#handle.native;
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      'mixture must be { model, weight }: another LanguageModel and a number between 0 and 1.',
+    );
+  }
+
   /** Samples responses; in the order of prompts, then samples. */
   async generate(prompts: readonly Prompt[], options: SamplingOptions = {}): Promise<Generation[]> {
-    return runGeneration(this.#handle, prompts, options, this.endTokens);
+    return runGeneration(
+      this.#handle,
+      prompts,
+      options,
+      this.endTokens,
+      LanguageModel.#otherOf(options),
+    );
   }
 
   /** As generate, giving each token as it is drawn. Leaving the loop stops the work. */
   generateStream(prompts: readonly Prompt[], options: SamplingOptions = {}): TokenStream {
     return new TokenStream(options.signal, (signal, emit) =>
-      runGeneration(this.#handle, prompts, { ...options, signal }, this.endTokens, emit),
+      runGeneration(
+        this.#handle,
+        prompts,
+        { ...options, signal },
+        this.endTokens,
+        LanguageModel.#otherOf(options),
+        emit,
+      ),
     );
   }
 
@@ -182,6 +205,24 @@ export class LanguageModel implements AsyncDisposable {
       dtype,
       trainable,
     });
+  }
+
+  /**
+   * Moves the weights towards another model of the same shape:
+   * weights = (1 - weight) weights + weight other. A frozen bf16 model has no master weights, so
+   * that steps below its precision are lost: load it with trainable: true for a slow average.
+   */
+  async blend(other: LanguageModel, weight: number): Promise<void> {
+    if (!(other instanceof LanguageModel)) {
+      throw new AlignlabError('OPTION_INVALID', 'A model is blended with another LanguageModel.');
+    }
+    if (!(weight >= 0 && weight <= 1)) {
+      throw new AlignlabError(
+        'OPTION_INVALID',
+        `The weight of a blend must be between 0 and 1, got ${String(weight)}.`,
+      );
+    }
+    await this.#handle.run((model) => model.blend(other.#handle.native, weight));
   }
 
   /** Writes a folder that transformers loads; it appears whole or not at all. */

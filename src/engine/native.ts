@@ -98,6 +98,7 @@ export interface NativeModel {
     header: Uint8Array,
   ): NativeCall<void>;
   clone(trainable: boolean, dtype: NativeDtype): NativeCall<NativeModel>;
+  blend(other: NativeModel, weight: number): NativeCall<void>;
   score(forest: ForestArrays, entropy: boolean): NativeCall<NativeScores>;
   forward(
     forest: ForestArrays,
@@ -115,6 +116,8 @@ export interface NativeModel {
     requests: NativeGeneration,
     maxBatch: number,
     onTokens?: NativeOnTokens,
+    other?: NativeModel,
+    weight?: number,
   ): NativeCall<NativeSequence[]> & { interrupt(sequence: number): void };
   adamWStep(settings: NativeAdamW): NativeCall<number>;
   gradientNorm(): NativeCall<number>;
@@ -161,7 +164,7 @@ export interface Native {
 }
 
 /** Of native/backend/backend.h. */
-const abi = 1;
+const abi = 2;
 
 const load = (): Native => {
   let addon: Native;

@@ -118,6 +118,24 @@ class HeadLogits {
   bool packed_ = false;
 };
 
+// Runs body(first row, rows, slab, logits, z) over row blocks and slabs of z = hidden W^T, W
+// being `weight`. z: memory for a block's slab of logits when `tile`, else nothing.
+template <class Body>
+void ForHeadTiles(void* device, const Tensor& hidden, const Weight& weight, bool tile,
+                  const Body& body) {
+  const HeadTiling tiling(device, hidden.rows, weight.out);
+  const int64_t room = tile ? tiling.rows.piece * kHeadSlab : 0;
+  const int64_t pack = HeadLogits::PackFloats(weight, tiling.rows.piece);
+  ParallelFor(device, tiling.tasks(), [&](int64_t task, Worker& worker) {
+    float* z = static_cast<float*>(worker.Scratch(size_t(room + pack) * sizeof(float)));
+    const int64_t block = task % tiling.rows.count, group = task / tiling.rows.count;
+    const int64_t at = tiling.rows.First(block), rows = tiling.rows.Size(block);
+    HeadLogits logits(device, RowRange(hidden, at, rows), weight, z + room);
+    for (int64_t i = 0; i < tiling.slabs.Size(group); ++i)
+      body(at, rows, tiling.slabs.First(group) + i, logits, z);
+  });
+}
+
 // Of z[0 .. n): the maximum m, s = sum e^(z-m), t = sum (z-m) e^(z-m). NaN in z makes s NaN.
 template <bool kEntropy>
 inline void SlabSums(const float* z, int64_t n, float* m, float* s, float* t) {
@@ -214,17 +232,11 @@ void Head(void* device, const HeadArgs& args) {
   std::memset(memory.f32(), 0, size_t(3 * slabs * held) * sizeof(float));
   for (int64_t chunk = 0; chunk < all; chunk += kHeadChunk) {
     const int64_t chunk_rows = Least(kHeadChunk, all - chunk);
-    const HeadTiling tiling(device, chunk_rows, args.weight.out);
-    const int64_t tile = args.logits.data ? 0 : tiling.rows.piece * kHeadSlab;
-    const int64_t pack = HeadLogits::PackFloats(args.weight, tiling.rows.piece);
-    ParallelFor(device, tiling.tasks(), [&](int64_t task, Worker& worker) {
-      float* z = static_cast<float*>(worker.Scratch(size_t(tile + pack) * sizeof(float)));
-      const int64_t block = task % tiling.rows.count, group = task / tiling.rows.count;
-      const int64_t at = tiling.rows.First(block), rows = tiling.rows.Size(block);
-      HeadLogits logits(device, RowRange(args.hidden, chunk + at, rows), args.weight, z + tile);
-      for (int64_t i = 0; i < tiling.slabs.Size(group); ++i)
-        HeadTile(args, p, tiling.slabs.First(group) + i, chunk + at, at, rows, logits, z);
-    });
+    ForHeadTiles(device, RowRange(args.hidden, chunk, chunk_rows), args.weight,
+                 args.logits.data == nullptr,
+                 [&](int64_t at, int64_t rows, int64_t slab, HeadLogits& logits, float* z) {
+                   HeadTile(args, p, slab, chunk + at, at, rows, logits, z);
+                 });
     MergeSlabs(args, p, slabs, chunk, chunk_rows);
   }
 }

@@ -48,29 +48,22 @@ inline void HeadDz(const HeadBackwardArgs& args, const float* z, int64_t row, in
 // dz of rows [first, first + dz.rows) and columns [col, col + dz.cols).
 inline void HeadDzSlab(void* device, const HeadBackwardArgs& args, int64_t first, int64_t col,
                        const Tensor& dz) {
-  const HeadArgs& forward = args.forward;
-  const HeadTiling tiling(device, dz.rows, dz.cols);
-  const int64_t tile = tiling.rows.piece * kHeadSlab;
-  const int64_t pack = HeadLogits::PackFloats(forward.weight, tiling.rows.piece);
-  ParallelFor(device, tiling.tasks(), [&](int64_t task, Worker& worker) {
-    float* z = static_cast<float*>(worker.Scratch(size_t(tile + pack) * sizeof(float)));
-    const int64_t block = task % tiling.rows.count, group = task / tiling.rows.count;
-    const int64_t at = tiling.rows.First(block), rows = tiling.rows.Size(block);
-    HeadLogits logits(device, RowRange(forward.hidden, first + at, rows), forward.weight, z + tile);
-    for (int64_t i = 0; i < tiling.slabs.Size(group); ++i) {
-      const int64_t left = (tiling.slabs.First(group) + i) * kHeadSlab;
-      const int64_t width = Least(kHeadSlab, dz.cols - left);
-      logits.Slab(col + left, width, z, kHeadSlab);
-      for (int64_t r = 0; r < rows; ++r) {
-        const float* row = z + r * kHeadSlab;
-        const int64_t to = (at + r) * dz.stride + left;
-        if (dz.dtype == DType::kF32)
-          HeadDz(args, row, first + at + r, col + left, width, dz.f32() + to);
-        else
-          HeadDz(args, row, first + at + r, col + left, width, dz.bf16() + to);
-      }
-    }
-  });
+  const Tensor hidden = RowRange(args.forward.hidden, first, dz.rows);
+  const Weight weight = WeightSlab(args.forward.weight, col, dz.cols);
+  ForHeadTiles(device, hidden, weight, true,
+               [&](int64_t at, int64_t rows, int64_t slab, HeadLogits& logits, float* z) {
+                 const int64_t left = slab * kHeadSlab;
+                 const int64_t width = Least(kHeadSlab, dz.cols - left);
+                 logits.Slab(left, width, z, kHeadSlab);
+                 for (int64_t r = 0; r < rows; ++r) {
+                   const float* row = z + r * kHeadSlab;
+                   const int64_t to = (at + r) * dz.stride + left;
+                   if (dz.dtype == DType::kF32)
+                     HeadDz(args, row, first + at + r, col + left, width, dz.f32() + to);
+                   else
+                     HeadDz(args, row, first + at + r, col + left, width, dz.bf16() + to);
+                 }
+               });
 }
 
 void HeadBackward(void* device, const HeadBackwardArgs& args) {

@@ -219,7 +219,8 @@ inline void SampleOne(const SampleArgs& args, int64_t r, const TokenList& s,
   const SampleRow& row = args.rows[r];
   const int64_t vocab = args.logits.cols;
   const float* raw = args.logits.f32() + r * args.logits.stride;
-  std::memcpy(s.distance, raw, size_t(vocab) * sizeof(float));
+  const Tensor& from = args.draw_from.data ? args.draw_from : args.logits;
+  std::memcpy(s.distance, from.f32() + r * from.stride, size_t(vocab) * sizeof(float));
   for (int64_t v = vocab; v < s.count; ++v) s.distance[v] = -INFINITY;
   Penalise(args, row, s.distance);
   const bool greedy = row.temperature == 0.0f;
