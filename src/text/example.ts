@@ -12,6 +12,8 @@ export interface Response {
   readonly reward?: number | null;
   /** Drawn to the token limit without an end-of-text token. */
   readonly truncated?: boolean;
+  /** Drawn from the reference, where a pair holds one sample of it and one of the policy (XPO). */
+  readonly fromReference?: boolean;
 }
 
 /** pair: responses are chosen, rejected. completion: one response. group: samples of one prompt. */

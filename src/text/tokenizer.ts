@@ -1,7 +1,8 @@
 // Text to token ids and back, with the tokenizer.json of a checkpoint.
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import { readJsonFile } from '../checkpoint/json.js';
+import { type JsonObject, isObject, readJsonFile, show } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
 
 /**
@@ -34,13 +35,29 @@ export interface DecodeOptions {
   readonly skipSpecialTokens?: boolean;
 }
 
+export interface SpecialToken {
+  readonly text: string;
+  readonly id: number;
+}
+
 export class Tokenizer {
   readonly #tokenizer: LibraryTokenizer;
   readonly #path: string;
+  /** tokenizer_config.json, above special_tokens_map.json. */
+  readonly #config: JsonObject;
+  /** SHA-256 of tokenizer.json, hexadecimal: what text becomes depends on nothing else. */
+  readonly hash: string;
 
-  private constructor(tokenizer: LibraryTokenizer, path: string) {
+  private constructor(
+    tokenizer: LibraryTokenizer,
+    path: string,
+    config: JsonObject,
+    definition: string,
+  ) {
     this.#tokenizer = tokenizer;
     this.#path = path;
+    this.#config = config;
+    this.hash = createHash('sha256').update(definition).digest('hex');
   }
 
   /** Reads tokenizer.json, and tokenizer_config.json where there is one. */
@@ -58,9 +75,14 @@ export class Tokenizer {
     const added = definition.value.added_tokens ?? [];
     const complete = { ...definition.value, added_tokens: added };
     const tokenizer = guard(path, 'cannot be used', () => {
-      return new LibraryTokenizer(complete, config?.value ?? {});
+      // The library looks for a word-level model's unknown token in the wrong file.
+      const { model } = definition.value;
+      const unknown = isObject(model) ? { unk_token: model.unk_token } : {};
+      return new LibraryTokenizer(complete, { ...config?.value, ...unknown });
     });
-    return new Tokenizer(tokenizer, path);
+    const map = await readJsonFile(join(folder, 'special_tokens_map.json'), 'TOKENIZER_INVALID');
+    const settings = { ...map?.value, ...config?.value };
+    return new Tokenizer(tokenizer, path, settings, definition.text);
   }
 
   /** One more than the largest id. */
@@ -90,7 +112,7 @@ export class Tokenizer {
   /** What the tokens spell, without the clean-up of spaces that some settings ask for. */
   decode(ids: Iterable<number>, { skipSpecialTokens = true }: DecodeOptions = {}): string {
     const list = [...ids];
-    const unknown = list.find((id) => this.#tokenizer.id_to_token(id) === undefined);
+    const unknown = list.find((id) => !this.has(id));
     if (unknown !== undefined) {
       throw new AlignlabError(
         'TOKEN_OUT_OF_RANGE',
@@ -108,6 +130,28 @@ export class Tokenizer {
 
   idOf(token: string): number | undefined {
     return this.#tokenizer.token_to_id(token);
+  }
+
+  has(id: number): boolean {
+    return this.#tokenizer.id_to_token(id) !== undefined;
+  }
+
+  /** A token by its text. Throws TOKENIZER_INVALID when the vocabulary has none. */
+  tokenOf(text: string, use: string): SpecialToken {
+    const id = this.idOf(text);
+    if (id !== undefined) return { text, id };
+    throw new AlignlabError(
+      'TOKENIZER_INVALID',
+      `The ${use} token ${show(text)} is not in the vocabulary of ${this.#path}. Name one that is.`,
+    );
+  }
+
+  /** What tokenizer_config.json names as `bos_token` or `eos_token`; null where it names none. */
+  special(name: 'bos' | 'eos'): SpecialToken | null {
+    const given = this.#config[`${name}_token`];
+    const text = isObject(given) ? given.content : given;
+    if (text === undefined || text === null) return null;
+    return this.tokenOf(typeof text === 'string' ? text : show(text), name.toUpperCase());
   }
 }
 
