@@ -25,6 +25,8 @@ export interface Sequence {
   readonly reward?: number | null;
   /** Cut off at the token limit: no end-of-text token was drawn. */
   readonly truncated?: boolean;
+  /** Drawn from the reference, where a pair holds one sample of it and one of the policy (XPO). */
+  readonly fromReference?: boolean;
   /** What `prepare` found: one advantage (and return, for the critic) for each token. */
   readonly advantages?: Float32Array;
   readonly returns?: Float32Array;
@@ -102,6 +104,17 @@ export interface Evaluation {
   readonly metrics: Readonly<Record<string, Mean>>;
 }
 
+/**
+ * A number that changes from one batch of samples to the next. The trainer keeps it, and a
+ * checkpoint with it: it prepares and evaluates a batch by `at(state)`, then moves on by `next`.
+ */
+export interface Adaptation {
+  readonly start: number;
+  at(state: number): Objective;
+  /** From the samples that `at(state)` prepared. */
+  next(state: number, rows: readonly Row[]): number;
+}
+
 export interface Objective {
   /** As on the command line: 'dpo', 'ipo', 'rloo'. */
   readonly name: string;
@@ -120,6 +133,8 @@ export interface Objective {
    * and returns from rewards, behaviour, reference and old values. `logProbs` are not read.
    */
   prepare?(rows: readonly Row[]): readonly Row[];
+  /** Where one of its options follows the run (PPO's adaptive KL coefficient). */
+  readonly adaptation?: Adaptation;
   /** Pure. `totals` counts all rows of the normalisation, of which `rows` may be a part. */
   evaluate(rows: readonly Row[], totals: Totals): Evaluation;
   /**
