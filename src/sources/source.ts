@@ -7,6 +7,8 @@ export interface SourceContext {
   /** Optimiser steps made so far: 0 for the first batch. */
   readonly step: number;
   readonly signal?: AbortSignal;
+  /** Told of samples that were drawn but are not delivered (ties, failed judgements), for the log. */
+  readonly dropped?: (example: Example) => void;
 }
 
 export interface Source {
@@ -23,6 +25,8 @@ export interface Source {
   /** For what does not fit into state(), such as a snapshot's weights: written into a checkpoint. */
   save?(folder: string): Promise<void>;
   load?(folder: string): Promise<void>;
+  /** About the latest take, for the step's metrics: 'judge/ties', 'completions/mean_length' … */
+  metrics?(): Readonly<Record<string, number>>;
   /** Examples of one pass over the data; undefined when there is no such thing. */
   readonly size?: number;
   dispose?(): Promise<void>;

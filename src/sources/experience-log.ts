@@ -1,0 +1,203 @@
+// The record of everything that was sampled: one line of JSON for each example, in an append-only
+// file. A batch is one write and one fsync, so a crash loses at most its last batch, and the half
+// line that it may leave is dropped when the file is opened again.
+import { type FileHandle, open } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import * as z from 'zod';
+import type { JsonObject, JsonValue } from '../checkpoint/json.js';
+import { AlignlabError, fromSystem } from '../errors.js';
+import type { Example } from '../text/example.js';
+import { type ExperienceRecord, decodeRecord, encodeRecord } from './experience-record.js';
+import type { Source, SourceContext } from './source.js';
+import { jsonState, readState } from './state.js';
+
+const newline = 0x0a;
+
+/** Offset behind the last whole line. */
+const wholeLines = async (file: FileHandle, size: number): Promise<number> => {
+  const chunk = Buffer.alloc(65536);
+  for (let end = size; end > 0;) {
+    const begin = Math.max(0, end - chunk.length);
+    const { bytesRead } = await file.read(chunk, 0, end - begin, begin);
+    const at = chunk.subarray(0, bytesRead).lastIndexOf(newline);
+    if (at >= 0) return begin + at + 1;
+    end = begin;
+  }
+  return 0;
+};
+
+export class ExperienceLog implements AsyncDisposable {
+  readonly path: string;
+  readonly #file: FileHandle;
+  #offset: number;
+  /** Bytes of the half line that a crash had left. */
+  readonly droppedBytes: number;
+
+  private constructor(path: string, file: FileHandle, offset: number, droppedBytes: number) {
+    this.path = path;
+    this.#file = file;
+    this.#offset = offset;
+    this.droppedBytes = droppedBytes;
+  }
+
+  /** Opens or creates; what follows the last whole line is cut off. Throws IO_FAILED. */
+  static async open(path: string): Promise<ExperienceLog> {
+    let file: FileHandle | undefined;
+    try {
+      file = await open(path, 'a+');
+      const { size } = await file.stat();
+      const whole = await wholeLines(file, size);
+      if (whole < size) await file.truncate(whole);
+      return new ExperienceLog(path, file, whole, size - whole);
+    } catch (cause) {
+      await file?.close();
+      throw fromSystem(cause, `open the experience log ${path}`);
+    }
+  }
+
+  /** Bytes of whole lines; what a checkpoint records. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Appends lines durably: they are on disk, all of them, when this resolves. */
+  async append(lines: readonly string[]): Promise<void> {
+    if (lines.length === 0) return;
+    const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(''));
+    try {
+      await this.#file.appendFile(bytes);
+      await this.#file.datasync();
+      this.#offset += bytes.length;
+    } catch (cause) {
+      // A part of the batch may be there; the next one must not follow it.
+      await this.#file.truncate(this.#offset).catch(() => undefined);
+      throw fromSystem(cause, `append to the experience log ${this.path}`);
+    }
+  }
+
+  /** Forgets what was written after `offset`, a value of `offset` of before. Throws RUN_INVALID. */
+  async truncate(offset: number): Promise<void> {
+    const { size } = await this.#file.stat();
+    const before = Buffer.alloc(1);
+    if (offset > 0 && offset <= size) await this.#file.read(before, 0, 1, offset - 1);
+    if (offset > size || (offset > 0 && before[0] !== newline)) {
+      throw new AlignlabError(
+        'RUN_INVALID',
+        `The experience log ${this.path} has ${size} bytes and no line that ends at ${offset}, ` +
+          'where the checkpoint was made. It is not the log of this run.',
+      );
+    }
+    await this.#file.truncate(offset);
+    await this.#file.datasync();
+    this.#offset = offset;
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/**
+ * Reads a log from the start. A half last line, as a crash leaves it, is left out. Throws
+ * DATA_INVALID, naming the line, for anything else that is no record.
+ */
+export async function* readExperience(path: string): AsyncGenerator<ExperienceRecord, void> {
+  const stream = createReadStream(path, { encoding: 'utf8' });
+  let number = 0;
+  let unread: { readonly line: string; readonly number: number } | null = null;
+  const decode = (each: { readonly line: string; readonly number: number }): ExperienceRecord => {
+    try {
+      return decodeRecord(each.line);
+    } catch (cause) {
+      const reason = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
+      throw new AlignlabError(
+        'DATA_INVALID',
+        `${path}:${each.number} is no record of an experience log: ` +
+          `${reason.replaceAll(/\s*\n\s*/g, ' ')}. Give the file that a run has written.`,
+        { cause },
+      );
+    }
+  };
+  let ended = true;
+  stream.on('data', (chunk) => {
+    ended = String(chunk).endsWith('\n');
+  });
+  try {
+    for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) {
+      number += 1;
+      if (unread) yield decode(unread);
+      unread = { line, number };
+    }
+  } catch (cause) {
+    throw fromSystem(cause, `read the experience log ${path}`);
+  } finally {
+    stream.destroy();
+  }
+  if (unread && ended) yield decode(unread);
+}
+
+const recordingState = z.strictObject({
+  source: jsonState,
+  offset: z.int().min(0),
+  batch: z.int().min(0),
+});
+
+/**
+ * The source, with everything that it yields or drops written to the log, each take before it is
+ * trained on. Restored to a checkpoint, it cuts the log back to where it was then.
+ */
+export const recording = (source: Source, log: ExperienceLog): Source => {
+  let batch = 0;
+  let restoreOffset: number | null = null;
+  const take = async (count: number, context: SourceContext): Promise<readonly Example[]> => {
+    if (restoreOffset !== null) {
+      await log.truncate(restoreOffset);
+      restoreOffset = null;
+    }
+    const dropped: Example[] = [];
+    const examples = await source.take(count, {
+      ...context,
+      dropped: (example) => {
+        dropped.push(example);
+        context.dropped?.(example);
+      },
+    });
+    const at = { step: context.step, batch };
+    await log.append([
+      ...examples.map((example, place) => encodeRecord(example, { ...at, place })),
+      ...dropped.map((example) => encodeRecord(example, { ...at, place: null })),
+    ]);
+    if (examples.length > 0) batch += 1;
+    return examples;
+  };
+  return {
+    describe: (): JsonObject => source.describe(),
+    take,
+    state: (): JsonValue => ({
+      source: source.state(),
+      offset: restoreOffset ?? log.offset,
+      batch,
+    }),
+    restore: (state) => {
+      const saved = readState(recordingState, state, 'recording source');
+      source.restore(saved.source);
+      restoreOffset = saved.offset;
+      batch = saved.batch;
+    },
+    ...forwarded(source),
+  };
+};
+
+/** The optional parts of a source, as far as it has them. */
+const forwarded = (source: Source): Partial<Source> => ({
+  ...(source.save ? { save: (folder: string) => source.save!(folder) } : {}),
+  ...(source.load ? { load: (folder: string) => source.load!(folder) } : {}),
+  ...(source.metrics ? { metrics: () => source.metrics!() } : {}),
+  ...(source.size === undefined ? {} : { size: source.size }),
+  ...(source.dispose ? { dispose: () => source.dispose!() } : {}),
+});
