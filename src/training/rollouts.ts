@@ -1,0 +1,139 @@
+// A batch of experience that several optimiser steps are made on: epochs over it, each in
+// mini-batches (PPO's num_ppo_epochs and num_mini_batches, GRPO's num_iterations).
+import type { JsonObject, JsonValue } from '../checkpoint/json.js';
+import { isObject } from '../checkpoint/json.js';
+import { shuffled } from '../data/random.js';
+import { AlignlabError } from '../errors.js';
+import type { Example, Response } from '../text/example.js';
+import type { Experience, Known } from './rows.js';
+
+export interface RolloutOptions {
+  /** Passes over each batch of samples. Default 1. */
+  readonly epochs?: number;
+  /** Optimiser steps of one pass; a batch has this many times `batchSize` examples. Default 1. */
+  readonly miniBatches?: number;
+}
+
+export interface Rollout {
+  readonly experiences: readonly Experience[];
+  /** Optimiser steps made when it was taken. */
+  readonly takenAt: number;
+  /** Steps made on it so far. */
+  readonly used: number;
+}
+
+export type Reuse = Required<RolloutOptions>;
+
+export const checkRollouts = ({ epochs = 1, miniBatches = 1 }: RolloutOptions): Reuse => {
+  for (const [name, value] of Object.entries({ epochs, miniBatches })) {
+    if (Number.isSafeInteger(value) && value >= 1) continue;
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      `rollouts.${name} must be a whole number from 1 up, got ${String(value)}.`,
+    );
+  }
+  return { epochs, miniBatches };
+};
+
+const sizeOf = ({ experiences }: Rollout, { miniBatches }: Reuse): number =>
+  Math.max(1, Math.ceil(experiences.length / miniBatches));
+
+/** Mini-batches of an epoch: a short batch at the end of the data may fill fewer than asked for. */
+const partsOf = (rollout: Rollout, reuse: Reuse): number =>
+  Math.ceil(rollout.experiences.length / sizeOf(rollout, reuse));
+
+/** The next mini-batch. Each epoch has its own order; an undivided batch keeps the source's. */
+export const miniBatchOf = (
+  rollout: Rollout,
+  reuse: Reuse,
+  seed: number,
+): readonly Experience[] => {
+  const { experiences, takenAt, used } = rollout;
+  if (reuse.miniBatches === 1) return experiences;
+  const parts = partsOf(rollout, reuse);
+  const order = shuffled(experiences, seed, 'mini-batch', takenAt, Math.floor(used / parts));
+  const size = sizeOf(rollout, reuse);
+  const first = (used % parts) * size;
+  return order.slice(first, first + size);
+};
+
+export const isUsedUp = (rollout: Rollout, reuse: Reuse): boolean =>
+  rollout.used >= reuse.epochs * partsOf(rollout, reuse);
+
+const encode = (array: Int32Array | Float32Array): string =>
+  Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('base64');
+
+const bytes = (text: JsonValue | undefined): ArrayBuffer => {
+  if (typeof text !== 'string') throw damaged();
+  return new Uint8Array(Buffer.from(text, 'base64')).buffer;
+};
+
+const damaged = (): AlignlabError =>
+  new AlignlabError(
+    'CHECKPOINT_INVALID',
+    'The state of the run holds a rollout that cannot be read. Resume from an older checkpoint.',
+  );
+
+type Fields = Readonly<Record<string, JsonValue>>;
+
+/** Keys whose values are Float32Arrays; everything else in the records is JSON already. */
+const arrays = new Set(['behaviour', 'reference', 'oldValues', 'advantages', 'returns']);
+
+const toFields = (record: Response | Known): Fields =>
+  Object.fromEntries(
+    Object.entries(record).flatMap(([key, value]: [string, unknown]) => {
+      if (value === undefined) return [];
+      if (value instanceof Int32Array || value instanceof Float32Array) {
+        return [[key, encode(value)]];
+      }
+      return [[key, value as JsonValue]];
+    }),
+  );
+
+const fromFields = (fields: JsonValue): Record<string, unknown> => {
+  if (!isObject(fields)) throw damaged();
+  const decoded = (key: string, value: JsonValue): unknown => {
+    if (key === 'tokens') return new Int32Array(bytes(value));
+    return arrays.has(key) ? new Float32Array(bytes(value)) : value;
+  };
+  const entries = Object.entries(fields as Fields);
+  return Object.fromEntries(entries.map(([key, value]) => [key, decoded(key, value)] as const));
+};
+
+const toJson = ({ example, known }: Experience): JsonValue => {
+  const { prompt, responses, ...rest } = example;
+  return {
+    ...rest,
+    prompt: encode(prompt),
+    responses: responses.map(toFields),
+    known: known.map(toFields),
+  };
+};
+
+const fromJson = (value: JsonValue): Experience => {
+  if (!isObject(value)) throw damaged();
+  const { prompt, responses, known, ...rest } = value as Fields;
+  if (!Array.isArray(responses) || !Array.isArray(known)) throw damaged();
+  const example = {
+    ...rest,
+    prompt: new Int32Array(bytes(prompt)),
+    responses: responses.map(fromFields),
+  };
+  return { example: example as unknown as Example, known: known.map(fromFields) };
+};
+
+/** A rollout that is under way, for a checkpoint. */
+export const rolloutToJson = ({ experiences, takenAt, used }: Rollout): JsonValue => ({
+  takenAt,
+  used,
+  experiences: experiences.map(toJson),
+});
+
+export const rolloutFromJson = (value: JsonValue): Rollout => {
+  if (!isObject(value)) throw damaged();
+  const { takenAt, used, experiences } = value as JsonObject;
+  if (typeof takenAt !== 'number' || typeof used !== 'number' || !Array.isArray(experiences)) {
+    throw damaged();
+  }
+  return { takenAt, used, experiences: (experiences as JsonValue[]).map(fromJson) };
+};
