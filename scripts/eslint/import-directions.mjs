@@ -12,7 +12,7 @@ const allowed = {
   checkpoint: ['.'],
   text: ['checkpoint', '.'],
   engine: ['checkpoint', 'text', '.'],
-  data: ['text', 'engine', '.'],
+  data: ['checkpoint', 'text', 'engine', '.'],
   objectives: ['.'], // numbers in, numbers out: no engine, so their tests need no addon
   judges: ground,
   sources: ['judges', ...ground],

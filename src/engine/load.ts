@@ -139,3 +139,24 @@ export const createModel = async (
   );
   return { handle, description, source: null, dtype, trainable };
 };
+
+/** The weights of a folder into a model that is there. Both must describe the very same model. */
+export const reloadWeights = async (
+  handle: ModelHandle,
+  description: ModelDescription,
+  folder: string,
+  signal?: AbortSignal,
+): Promise<void> => {
+  const checkpoint = await readCheckpoint(folder);
+  if (JSON.stringify(checkpoint.shape) !== JSON.stringify(description.shape)) {
+    throw new AlignlabError(
+      'CHECKPOINT_INVALID',
+      `${folder} holds another model than the one that its weights should go into. ` +
+        'Give the folder of this very model, or load the folder as a model of its own.',
+    );
+  }
+  await handle.run(
+    (model) => model.read('weights', rangesOfFile(checkpoint.tensors, model.slotNames())),
+    signal,
+  );
+};

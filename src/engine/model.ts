@@ -16,6 +16,7 @@ import {
   checkDtype,
   createModel,
   loadModel,
+  reloadWeights,
 } from './load.js';
 import { type MemoryEstimate, type NativeModel, guarded, native } from './native.js';
 import { type AdamWOptions, adamWSettings } from './optimizer.js';
@@ -229,6 +230,15 @@ export class LanguageModel implements AsyncDisposable {
   async save(folder: string, options: SaveOptions = {}): Promise<void> {
     const dtype = options.dtype ?? (this.trainable ? 'F32' : (this.#source?.dtype ?? 'F32'));
     await saveModel(this.#handle, this.#description, this.#source, folder, { ...options, dtype });
+  }
+
+  /**
+   * Takes up the weights of a folder that save() wrote for this model: of an f32 folder bit for bit.
+   * Gradients and optimiser state stay. Throws CHECKPOINT_INVALID for another model, before anything
+   * is read; after a file that fails half-way the weights are mixed, so dispose of the model then.
+   */
+  async loadWeights(folder: string, options: { signal?: AbortSignal } = {}): Promise<void> {
+    await reloadWeights(this.#handle, this.#description, folder, options.signal);
   }
 
   /** The accumulated gradients, under the checkpoint's tensor names, f32. */
