@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The command line: one file per command in commands/.
+// The command line: one file per command in commands/; the training commands come from the list of
+// objectives.
 import { Command } from 'commander';
 import { packageVersion } from '../version.js';
 import { demoCommand } from './commands/demo.js';
@@ -8,10 +9,11 @@ import { inspectCommand } from './commands/inspect.js';
 import { scoreCommand } from './commands/score.js';
 import { verifyCommand } from './commands/verify.js';
 import { printError } from './output.js';
+import { trainingPrograms } from './training/command.js';
 
 const program = new Command('alignlab')
   .description(
-    'Exact log-probabilities, gradients and samples of language models, natively in Node.js',
+    'Aligns language models: training, samples, exact log-probabilities and gradients in Node.js',
   )
   .version(packageVersion)
   .showSuggestionAfterError()
@@ -21,6 +23,7 @@ const program = new Command('alignlab')
   .addCommand(scoreCommand)
   .addCommand(verifyCommand)
   .addCommand(demoCommand);
+for (const command of trainingPrograms()) program.addCommand(command);
 
 // A reader that has seen enough (`| head`) ends the command quietly.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -31,8 +31,10 @@ const fileSpec = z.strictObject({
   seed: z.int().optional(),
 });
 
+const partSpec = fileSpec.extend({ weight: z.number().positive().optional() });
+
 const mixtureSpec = z.strictObject({
-  mixture: z.array(fileSpec.extend({ weight: z.number().positive().optional() })).min(1),
+  mixture: z.array(partSpec).min(1),
   seed: z.int().optional(),
   until: z.enum(['all', 'first']).optional(),
 });
@@ -49,7 +51,7 @@ const checked = <T extends z.ZodObject>(schema: T, spec: unknown): z.output<T> =
   const where = ['data', ...(issue?.path ?? [])].map(String).join('.');
   if (issue?.code === 'unrecognized_keys') {
     const [key = ''] = issue.keys;
-    const known = Object.keys(where.includes('mixture.') ? fileSpec.shape : schema.shape);
+    const known = Object.keys(where.includes('mixture.') ? partSpec.shape : schema.shape);
     throw new AlignlabError(
       'OPTION_INVALID',
       `${where} has no option "${key}".${didYouMean(key, known)} Known are: ${known.join(', ')}.`,

@@ -12,15 +12,17 @@ export const dataError = (place: string, found: string, wayOut: string): Alignla
   new AlignlabError('DATA_INVALID', `${place}: ${found}. ${wayOut}`);
 
 /** What other sets call the same thing. */
-const synonyms: Readonly<Record<string, readonly string[]>> = {
-  prompt: ['instruction', 'question', 'query', 'input', 'context', 'user', 'post'],
-  chosen: ['preferred', 'accepted', 'better', 'winner', 'positive', 'response_chosen'],
-  rejected: ['dispreferred', 'worse', 'loser', 'negative', 'response_rejected'],
-  completion: ['response', 'output', 'answer', 'summary', 'assistant'],
-  label: ['kto_tag', 'rating', 'good', 'desirable'],
-  messages: ['conversations', 'conversation', 'dialog', 'dialogue', 'turns'],
-  text: ['content', 'story', 'document', 'body'],
-};
+const synonyms: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({
+    prompt: ['instruction', 'question', 'query', 'input', 'context', 'user', 'post'],
+    chosen: ['preferred', 'accepted', 'better', 'winner', 'positive', 'response_chosen'],
+    rejected: ['dispreferred', 'worse', 'loser', 'negative', 'response_rejected'],
+    completion: ['response', 'output', 'answer', 'summary', 'assistant'],
+    label: ['kto_tag', 'rating', 'good', 'desirable'],
+    messages: ['conversations', 'conversation', 'dialog', 'dialogue', 'turns'],
+    text: ['content', 'story', 'document', 'body'],
+  }),
+);
 
 const quoted = (keys: readonly string[]): string =>
   keys.length === 0 ? 'no keys' : keys.map((key) => JSON.stringify(key)).join(', ');
@@ -29,7 +31,7 @@ const quoted = (keys: readonly string[]): string =>
 export const missingKey = (place: string, key: string, value: JsonObject): AlignlabError => {
   const found = Object.keys(value);
   const meant =
-    nearestName(key, found) ?? (synonyms[key] ?? []).find((synonym) => found.includes(synonym));
+    nearestName(key, found) ?? (synonyms.get(key) ?? []).find((synonym) => found.includes(synonym));
   return dataError(
     place,
     `there is no "${key}"; the row has ${quoted(found.slice(0, 12))}`,

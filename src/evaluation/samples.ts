@@ -1,5 +1,4 @@
 // What evaluations have in common: prompts, responses drawn to them, values along responses.
-import type { JsonObject } from '../checkpoint/json.js';
 import { random } from '../data/random.js';
 import { type Batch, joinBatches, promptWithResponses } from '../engine/batch.js';
 import type { SamplingOptions } from '../engine/generate.js';
@@ -173,6 +172,3 @@ export const total = (values: Float32Array): number => {
   for (const value of values) result += value;
   return result;
 };
-
-/** Settings of sampling as they are recorded with results. */
-export const describeSampling = (sampling: FreeSampling): JsonObject => ({ ...sampling });

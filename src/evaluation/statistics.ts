@@ -22,9 +22,11 @@ export interface ResamplingOptions {
   readonly keys?: readonly RandomKey[];
 }
 
-const sum = (values: ArrayLike<number>): number => {
+type Numbers = ArrayLike<number> & Iterable<number>;
+
+const sum = (values: Numbers): number => {
   let total = 0;
-  for (let i = 0; i < values.length; i += 1) total += values[i]!;
+  for (const value of values) total += value;
   return total;
 };
 
@@ -36,12 +38,12 @@ const requireSome = (what: string, count: number): void => {
   );
 };
 
-const checkLevel = (level: number): number => {
+export const checkLevel = (level: number): number => {
   if (level > 0 && level < 1) return level;
   throw new AlignlabError('OPTION_INVALID', `level must be between 0 and 1, got ${level}.`);
 };
 
-const checkResamples = (resamples: number): number => {
+export const checkResamples = (resamples: number): number => {
   if (Number.isSafeInteger(resamples) && resamples >= 1) return resamples;
   throw new AlignlabError(
     'OPTION_INVALID',
@@ -49,7 +51,7 @@ const checkResamples = (resamples: number): number => {
   );
 };
 
-export const mean = (values: ArrayLike<number>): number => {
+export const mean = (values: Numbers): number => {
   requireSome('a mean', values.length);
   return sum(values) / values.length;
 };
@@ -108,7 +110,7 @@ export const wilsonInterval = (successes: number, count: number, level = 0.95): 
 };
 
 /** With linear interpolation between order statistics. `p` from 0 to 1. */
-export const quantile = (values: ArrayLike<number>, p: number): number => {
+export const quantile = (values: Numbers, p: number): number => {
   requireSome('a quantile', values.length);
   if (!(p >= 0 && p <= 1)) {
     throw new AlignlabError('OPTION_INVALID', `A quantile must be from 0 to 1, got ${p}.`);

@@ -31,7 +31,7 @@ export const cpo = pairwise({
   title: 'Contrastive preference optimisation',
   paper: 'Xu et al. 2024, arXiv 2401.08417, eq. 3',
   options: {
-    beta: betaOption(),
+    beta: { ...betaOption(), help: 'Scale of the difference of log-probabilities' },
     lossType: {
       type: 'string',
       default: 'sigmoid',

@@ -88,9 +88,13 @@ const entropy = (rows: readonly Row[]): Mean | null => {
   return weight === 0 ? null : { sum, weight };
 };
 
-const withEntropy = (rows: readonly Row[], evaluation: Evaluation): Evaluation => {
-  if ('entropy' in evaluation.metrics) return evaluation;
-  const mean = entropy(rows);
+/** Where samples come beside pairs of a dataset, the metric is of the pairs, as without samples. */
+const withEntropy = (
+  { rows: kinds }: Objective,
+  rows: readonly Row[],
+  evaluation: Evaluation,
+): Evaluation => {
+  const mean = entropy(kinds.length > 1 ? rows.filter(({ kind }) => kind !== 'group') : rows);
   return mean ? { ...evaluation, metrics: { ...evaluation.metrics, entropy: mean } } : evaluation;
 };
 
@@ -107,7 +111,7 @@ export const defineObjective = <const S extends OptionSpecs>(
         rows.forEach((row, index) => {
           checkRow(objective, row, index);
         });
-        return withEntropy(rows, objective.evaluate(rows, totals));
+        return withEntropy(objective, rows, objective.evaluate(rows, totals));
       },
     };
   };

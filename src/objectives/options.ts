@@ -62,7 +62,7 @@ const accepts = (spec: OptionSpec, value: unknown): boolean => {
   if (value === null) return spec.default === null;
   if (typeof value !== spec.type) return false;
   if (typeof value === 'number') return isInRange(value, spec);
-  return !spec.choices || spec.choices.includes(String(value));
+  return !spec.choices || (typeof value === 'string' && spec.choices.includes(value));
 };
 
 /**

@@ -66,10 +66,11 @@ export const labelPairs = async (
       ranking.kind === 'ranked'
         ? ranking.best === 1
         : ties === 'random' && uniform(seed, 'tie', index) >= 0.5;
-    const { example } = pairs[index]!;
-    const [first, second] = example.responses;
-    const responses = swapped ? [second!, first!] : [first!, second!];
-    return [{ example: { ...example, kind: 'pair', responses }, index, preference, swapped }];
+    // A margin of the data belonged to the old label.
+    const { prompt, origin, responses: given } = pairs[index]!.example;
+    const responses = swapped ? given.toReversed() : given;
+    const example: Example = { kind: 'pair', prompt, responses, origin };
+    return [{ example, index, preference, swapped }];
   });
   return { pairs: labelled, ties: counts.tie, failed: counts.failed };
 };

@@ -25,7 +25,7 @@ const takeAll = async (
 
 const named = (
   parts: Readonly<Record<string, Source>>,
-): { readonly [Key in 'save' | 'load']: (folder: string) => Promise<void> } => {
+): Required<Pick<Source, 'save' | 'load'>> => {
   const each = async (action: 'save' | 'load', folder: string): Promise<void> => {
     for (const [name, source] of Object.entries(parts)) {
       await source[action]?.(join(folder, name));

@@ -200,10 +200,11 @@ export class Encoder {
     }
     this.#counts.encoded += 1;
     this.#counts.truncated += Number(fitted.truncated);
-    const responses: Response[] = fitted.responses.map(({ tokens, truncated }) => ({
-      tokens: Int32Array.from(tokens),
-      ...(truncated ? { truncated } : {}),
-    }));
+    const responses = fitted.responses.map(({ tokens, truncated }, r): Response => {
+      const cut = { tokens: Int32Array.from(tokens), ...(truncated ? { truncated } : {}) };
+      if (!truncated || base.label === undefined) return cut;
+      return { ...cut, uncut: Int32Array.from(parts.responses[r]!) };
+    });
     const prompt = Int32Array.from(fitted.prompt);
     return { example: { ...base, prompt, responses, origin }, truncated: fitted.truncated };
   }

@@ -14,6 +14,8 @@ export interface Response {
   readonly truncated?: boolean;
   /** Drawn from the reference, where a pair holds one sample of it and one of the policy (XPO). */
   readonly fromReference?: boolean;
+  /** All tokens, of a labelled response that was cut: after another prompt (KTO) it is cut anew. */
+  readonly uncut?: Int32Array;
 }
 
 /** pair: responses are chosen, rejected. completion: one response. group: samples of one prompt. */

@@ -32,7 +32,7 @@ const sumOf = (values: Float32Array): number => values.reduce((a, b) => a + b, 0
  * Each prompt with the response of the example before it (the first with the last one's), scored
  * without gradient (KTO, Ethayarajh et al. 2024, arXiv 2402.01306, section 4.1). Cut at maxLength.
  */
-const mismatchedOf = async (
+export const mismatchedOf = async (
   { policy, reference, maxTokens, maxLength, signal, objective }: Learner,
   examples: readonly Example[],
 ): Promise<Mismatched[]> => {
@@ -46,7 +46,8 @@ const mismatchedOf = async (
   const rotated = examples.map((example, i): Example => {
     const other = examples.at(i - 1)!;
     const room = Math.max(1, maxLength - example.prompt.length);
-    const tokens = other.responses[0]!.tokens.subarray(0, room);
+    const { tokens: cut, uncut = cut } = other.responses[0]!;
+    const tokens = uncut.subarray(0, room);
     const origin = `${example.origin} with the response of ${other.origin}`;
     return { kind: 'completion', prompt: example.prompt, responses: [{ tokens }], origin };
   });

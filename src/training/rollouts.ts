@@ -93,17 +93,21 @@ const toFields = (record: Response | Known): Fields =>
 const fromFields = (fields: JsonValue): Record<string, unknown> => {
   if (!isObject(fields)) throw damaged();
   const decoded = (key: string, value: JsonValue): unknown => {
-    if (key === 'tokens') return new Int32Array(bytes(value));
+    if (key === 'tokens' || key === 'uncut') return new Int32Array(bytes(value));
     return arrays.has(key) ? new Float32Array(bytes(value)) : value;
   };
   const entries = Object.entries(fields as Fields);
   return Object.fromEntries(entries.map(([key, value]) => [key, decoded(key, value)] as const));
 };
 
+/** Only what training reads: a sampled example's provenance is in the log. */
 const toJson = ({ example, known }: Experience): JsonValue => {
-  const { prompt, responses, ...rest } = example;
+  const { kind, prompt, responses, label = null, margin = null, origin } = example;
   return {
-    ...rest,
+    kind,
+    origin,
+    label,
+    margin,
     prompt: encode(prompt),
     responses: responses.map(toFields),
     known: known.map(toFields),
@@ -112,14 +116,17 @@ const toJson = ({ example, known }: Experience): JsonValue => {
 
 const fromJson = (value: JsonValue): Experience => {
   if (!isObject(value)) throw damaged();
-  const { prompt, responses, known, ...rest } = value as Fields;
+  const { kind, origin, prompt, responses, known, label, margin } = value as Fields;
   if (!Array.isArray(responses) || !Array.isArray(known)) throw damaged();
   const example = {
-    ...rest,
+    kind: kind as Example['kind'],
+    origin: origin as string,
     prompt: new Int32Array(bytes(prompt)),
-    responses: responses.map(fromFields),
+    responses: responses.map(fromFields) as unknown as Response[],
+    ...(typeof label === 'boolean' ? { label } : {}),
+    ...(typeof margin === 'number' ? { margin } : {}),
   };
-  return { example: example as unknown as Example, known: known.map(fromFields) };
+  return { example, known: known.map(fromFields) };
 };
 
 /** A rollout that is under way, for a checkpoint. */

@@ -110,12 +110,13 @@ export const rowOf = (
 ): Row => ({
   kind: example.kind,
   sequences: responses.map((sequence, r) => {
-    const truncated = example.responses[r]!.truncated;
+    const { truncated, fromReference } = example.responses[r]!;
     return {
       ...sequence,
       ...known[r],
       ...(promptLogProbs ? { promptLogProbs } : {}),
       ...(truncated === undefined ? {} : { truncated }),
+      ...(fromReference === undefined ? {} : { fromReference }),
     };
   }),
   ...(example.label === undefined ? {} : { label: example.label }),

@@ -7,6 +7,7 @@ import { objectiveEntry } from '../objectives/index.js';
 import type { Objective, ObjectiveEntry } from '../objectives/objective.js';
 import { type TrlLoss, trlCpoLosses, trlDpoLosses } from '../objectives/trl.js';
 import type { EncodingOptions } from '../text/encoding.js';
+import type { Example } from '../text/example.js';
 import type { TrainOptions } from './options.js';
 import { adamW } from './optimizer.js';
 import { type ScheduleOptions, type ScheduleType, scheduleTypes } from './schedule.js';
@@ -16,8 +17,9 @@ export type TrlTrainer = 'sft' | 'dpo' | 'kto' | 'cpo' | 'orpo' | 'reward';
 
 export interface TrlOptions {
   /**
-   * Do what TRL does even where it is at fault: its DPO `sigmoid` passes over `label_smoothing`.
-   * Default false: an option that is set acts.
+   * Do what TRL does even where it is at fault: its DPO `sigmoid` passes over `label_smoothing`,
+   * and its CPO and ORPO cut long rows as `cutAsTrl` says. Default false: an option that is set
+   * acts.
    */
   readonly faithful?: boolean;
 }
@@ -189,15 +191,37 @@ export const trainOptionsFromTrl = (trainer: TrlTrainer, settings: JsonObject): 
 };
 
 /** CPO's and ORPO's trainers put a BOS before every prompt; the others what the tokenizer does. */
-export const encodingFromTrl = (trainer: TrlTrainer, settings: JsonObject): EncodingOptions => {
+export const encodingFromTrl = (
+  trainer: TrlTrainer,
+  settings: JsonObject,
+  { faithful = false }: TrlOptions = {},
+): EncodingOptions => {
   const maxLength = settings.max_length === null ? null : numberOf(settings, 'max_length', 1024);
   const mode = settings.truncation_mode ?? 'keep_start';
   if (mode !== 'keep_start' && mode !== 'keep_end') {
     return refuse(`truncation_mode must be keep_start or keep_end, got ${show(mode)}.`);
   }
+  const contrastive = trainer === 'cpo' || trainer === 'orpo';
   return {
-    maxLength,
+    maxLength: contrastive && faithful ? null : maxLength,
     truncation: trainer === 'reward' ? 'drop' : mode,
-    ...(trainer === 'cpo' || trainer === 'orpo' ? { bos: 'always' } : {}),
+    ...(contrastive ? { bos: 'always' } : {}),
   };
+};
+
+/**
+ * A pair as TRL's CPO and ORPO cut it. Where the prompt and the longer response exceed the limit,
+ * both responses lose all but (limit - length of the longer one) tokens, as if that were the
+ * prompt's length; of a difference below 0 it is that many tokens off the end.
+ */
+export const cutAsTrl = (pair: Example, settings: JsonObject): Example => {
+  const limit = numberOf(settings, 'max_length', 1024);
+  const longest = Math.max(...pair.responses.map(({ tokens }) => tokens.length));
+  if (pair.prompt.length + longest <= limit) return pair;
+  const responses = pair.responses.map((response) => ({
+    ...response,
+    tokens: response.tokens.subarray(0, limit - longest),
+    truncated: true,
+  }));
+  return { ...pair, responses };
 };

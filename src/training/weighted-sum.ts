@@ -42,7 +42,7 @@ export const weightedSum = (
       `There are ${weights.length} loss weights for ${losses.length} losses; give a finite number for each.`,
     );
   }
-  if (losses.some((loss) => loss.prepare ?? loss.adaptation)) {
+  if (losses.some((loss) => loss.prepare !== undefined || loss.adaptation)) {
     throw new AlignlabError(
       'OPTION_INVALID',
       'Losses that prepare batches of samples cannot be added to others.',

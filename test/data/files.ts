@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import type { TextRecord } from '../../src/text/example.js';
+import type { Text, TextRecord } from '../../src/text/example.js';
 import { temporaryFolder } from '../checkpoint/helpers.js';
 
 /** Writes files by their names into a folder that goes away with the test; returns their paths. */
@@ -31,6 +31,12 @@ export const jsonl = (rows: readonly unknown[]): string =>
   rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
 export const withoutOrigin = ({ origin: _, ...rest }: TextRecord): unknown => rest;
+
+/** Of a text without turns. */
+export const plainText = (text: Text): string => {
+  if (typeof text === 'string') return text;
+  throw new Error('expected text, found turns');
+};
 
 /** n prompts, each a row of its own. */
 export const prompts = (n: number, name = 'p'): TextRecord[] =>

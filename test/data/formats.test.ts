@@ -152,7 +152,7 @@ const cases: readonly Case[] = [
     format: 'context-messages',
     row: { context_messages: [user('Q')], label: '42' },
     records: [{ kind: 'prompt', prompt: [user('Q')], columns: { label: '42' } }],
-    bad: [[{ context_messages: 'Q', prompt: gone }, '"context_messages"']],
+    bad: [[{ context_messages: 3 }, '"context_messages" is 3 (a number) where text or']],
   },
   {
     // a row of verl
@@ -226,7 +226,10 @@ const cases: readonly Case[] = [
       annotator3: 1,
     },
     records: [pair('Do\nit', 'A', 'B')],
-    bad: [[{ annotator2: 'first' }, '"annotator2" is "first"']],
+    bad: [
+      [{ annotator2: 'first' }, '"annotator2" is "first"'],
+      [{ response1: 1 }, '"response1" is 1 (a number) where text'],
+    ],
   },
   {
     format: 'tldr-judged',
@@ -323,6 +326,8 @@ test('ties and missing labels are left out and counted', async (t) => {
   const panda = await openRows([votes, { ...votes, ...second }]);
   t.is((await panda.toArray()).length, 1); // 1, 2, 0 has no majority
   t.is(panda.counts().ties, 1);
+  const word = await openRows([{ ...votes, ...second, response1: true, response2: false }]);
+  t.like((await word.toArray())[0], { chosen: 'True', rejected: 'False' });
 });
 
 test('whole texts are divided by characters only where that is asked for', async (t) => {
@@ -404,8 +409,9 @@ test('columns are mapped, and left out by an empty name', async (t) => {
 
 test('bad rows are left out and counted where that is asked for', async (t) => {
   const good = { prompt: 'Q', completion: 'A' };
-  const rows = [{ oops: 1 }, good, { prompt: 'Q', completion: 3 }, good, ...Array(9).fill({})];
-  const dataset = await openRows(rows as JsonObject[], { onBadRow: 'skip' });
+  const empty = Array.from({ length: 9 }, () => ({}));
+  const rows = [{ oops: 1 }, good, { prompt: 'Q', completion: 3 }, good, ...empty];
+  const dataset = await openRows(rows, { onBadRow: 'skip' });
   t.is((await dataset.toArray()).length, 2);
   const { skipped, reasons, records, rows: read } = dataset.counts();
   t.deepEqual([read, records, skipped, reasons.length], [13, 2, 11, 5]);

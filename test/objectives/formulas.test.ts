@@ -192,11 +192,11 @@ test('reward: logistic loss of the difference, less the margin, and centring', (
     ...(margin === undefined ? {} : { margin }),
   });
   const rows = [scored(1.5, 0.25), scored(-0.5, 0.75, 0.5)];
-  const make = objectiveEntry('reward').make;
-  const { loss, metrics } = evaluateAll(make(), rows);
+  const reward = objectiveEntry('reward');
+  const { loss, metrics } = evaluateAll(reward.make(), rows);
   const plain = (logistic(1.25) + logistic(-1.75)) / 2;
   t.true(Math.abs(loss - plain) < 1e-12);
-  const centred = evaluateAll(make({ centerRewardsCoefficient: 0.1 }), rows).loss;
+  const centred = evaluateAll(reward.make({ centerRewardsCoefficient: 0.1 }), rows).loss;
   t.true(Math.abs(centred - plain - (0.1 * (1.75 ** 2 + 0.25 ** 2)) / 2) < 1e-12);
   t.deepEqual(metrics, {
     accuracy: { sum: 1, weight: 2 },
@@ -215,8 +215,8 @@ test('preference: half the log-likelihood of each order; both orders decide', (t
   const both = evaluateAll(objectiveEntry('preference').make(), [row]);
   t.true(Math.abs(both.loss - (logistic(0.8) + logistic(-0.3)) / 2) < 1e-12);
   // Both orders say "the first one", the one with the winner first more so.
-  t.deepEqual(both.metrics['accuracy'], { sum: 1, weight: 1 });
-  t.true(both.metrics['position_bias']!.sum > 0.2);
+  t.deepEqual(both.metrics.accuracy, { sum: 1, weight: 1 });
+  t.true(both.metrics.position_bias!.sum > 0.2);
   const one = evaluateAll(objectiveEntry('preference').make({ orders: 'first' }), [row]);
   t.true(Math.abs(one.loss - logistic(0.8)) < 1e-12);
 });

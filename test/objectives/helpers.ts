@@ -1,5 +1,4 @@
 // Rows of random numbers for tests of objectives, and numerical derivatives of their losses.
-import type { ExecutionContext } from 'ava';
 import type {
   Evaluation,
   Objective,
@@ -212,21 +211,4 @@ export const otherValues = (entry: ObjectiveEntry, option: string): unknown[] =>
       candidate < (spec.max ?? Infinity),
   );
   return candidates.slice(0, 2);
-};
-
-/** Every number within `tolerance` of the expected one. */
-export const assertNear = (
-  t: ExecutionContext,
-  actual: ArrayLike<number>,
-  expected: ArrayLike<number>,
-  tolerance: number,
-  what = '',
-): void => {
-  t.is(actual.length, expected.length, what);
-  let worst = 0;
-  for (let i = 0; i < expected.length; i += 1) {
-    const difference = Math.abs(actual[i]! - expected[i]!);
-    worst = difference <= worst ? worst : difference; // NaN is the worst
-  }
-  t.true(worst <= tolerance, `${what} differs by ${worst}`);
 };

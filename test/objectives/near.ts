@@ -6,10 +6,11 @@ export const assertNear = (
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
   tolerance: number,
+  what = '',
 ): void => {
-  t.is(actual.length, expected.length);
+  t.is(actual.length, expected.length, what);
   Array.from(expected).forEach((value, i) => {
     const found = actual[i]!;
-    t.true(Math.abs(found - value) <= tolerance, `[${i}] is ${found}, not ${value}`);
+    t.true(Math.abs(found - value) <= tolerance, `${what}[${i}] is ${found}, not ${value}`);
   });
 };

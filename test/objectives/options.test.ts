@@ -58,21 +58,22 @@ test('a key that is not known is refused, with the nearest one', (t) => {
 });
 
 test('every default is itself allowed, and every objective refuses an unknown option', (t) => {
-  for (const { name, options, make } of objectives) {
+  for (const entry of objectives) {
+    const { name, options } = entry;
     const defaults = Object.fromEntries(
       Object.entries(options).map(([option, spec]) => [option, spec.default]),
     );
-    t.notThrows(() => make(defaults), name);
-    const error = t.throws(() => make({ unheardOf: 1 }));
+    t.notThrows(() => entry.make(defaults), name);
+    const error = t.throws(() => entry.make({ unheardOf: 1 }));
     t.true(error instanceof AlignlabError && error.code === 'OPTION_INVALID');
     for (const [option, spec] of Object.entries(options)) {
       t.true(describeOption(spec).length > 0);
       const wrong = spec.type === 'number' ? 'x' : 7;
-      t.throws(() => make({ [option]: wrong }), { message: new RegExp(`"${option}"`) }, name);
+      t.throws(() => entry.make({ [option]: wrong }), { message: new RegExp(`"${option}"`) }, name);
       for (const bound of [spec.min, spec.max]) {
         if (bound === undefined) continue;
         const outside = bound === spec.min ? bound - 1 : bound + 1;
-        t.throws(() => make({ [option]: outside }), { message: /must be a number/ }, name);
+        t.throws(() => entry.make({ [option]: outside }), { message: /must be a number/ }, name);
       }
     }
   }
@@ -88,7 +89,7 @@ test('combinations that say nothing, or contradict, are refused', (t) => {
   refuse('exo', { labelSmoothing: 0 }, /above 0 and below 0\.5/);
   refuse('cpo', { lossType: 'hinge', labelSmoothing: 0.1 }, /must be 0 with hinge/);
   const alpha = objectiveEntry('dpo').make({ fDivergenceType: 'alpha_divergence' });
-  t.is(alpha.options['fAlphaDivergenceCoef'], 0.5);
+  t.is(alpha.options.fAlphaDivergenceCoef, 0.5);
 });
 
 test('an unknown objective is refused with the nearest name', (t) => {
@@ -101,7 +102,7 @@ test('the nearest name is near, whatever the case of its words', (t) => {
   const names = ['labelSmoothing', 'beta', 'cpoAlpha'];
   t.is(nearestName('label_smoothing', names), 'labelSmoothing');
   t.is(nearestName('label-smothing', names), 'labelSmoothing');
-  t.is(nearestName('bate', names), 'beta');
+  t.is(nearestName('btea', names), 'beta');
   t.is(nearestName('gamma', names), undefined);
   t.is(nearestName('', names), undefined);
 });

@@ -2,13 +2,23 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { promptWithResponses } from '../../src/engine/batch.js';
+import { LanguageModel } from '../../src/engine/model.js';
 import { ChatTemplate } from '../../src/text/chat-template.js';
 import { Encoder, type EncodingOptions } from '../../src/text/encoding.js';
 import type { Example, Text, TextRecord } from '../../src/text/example.js';
 import { Tokenizer } from '../../src/text/tokenizer.js';
 import { assertError, caught, randomNumbers } from '../checkpoint/helpers.js';
 import { goldens, referenceTest, shared } from '../helpers/reference-files.js';
-import { smollm, styles, wordTokenizer, words } from './tokenizers.js';
+import {
+  gpt2,
+  sentencePiece,
+  smollm,
+  styles,
+  tokenizerFiles,
+  wordTokenizer,
+  words,
+} from './tokenizers.js';
 
 const origin = 'rows.jsonl:3';
 const pair = (prompt: Text, chosen: Text, rejected: Text): TextRecord => ({
@@ -316,6 +326,41 @@ referenceTest('a response by itself has no mark of a text that starts', async (t
   }
 });
 
+const fragments = [
+  ...['a', ' the', 'word', ' ', '  ', '\n', '\n\n', '\t', '12', '7', '.', ' (', "'t", '...', '-'],
+  ...['é', '你好', '世', '🙂', '👩‍👩‍👧', 'ß', '\u0301', 'Ω', 'نص', ' 1', 'ing', 'un', '_', '{}'],
+];
+
+referenceTest('a prompt is a prefix and no character is lost, for random texts', async (t) => {
+  const llama = await sentencePiece(
+    t,
+    join(tokenizerFiles, 'gguf-vocab/ggml-vocab-llama-spm.gguf.gz'),
+  );
+  const tokenizers = {
+    smollm: await smollm(t),
+    gpt2: await gpt2(t),
+    stories: await Tokenizer.load(join(shared, 'models/stories260k')),
+    llama,
+  };
+  for (const [name, tokenizer] of Object.entries(tokenizers)) {
+    const random = randomNumbers(8);
+    const text = (): string =>
+      Array.from({ length: 1 + Math.floor(random() * 4) }, () => {
+        return fragments[Math.floor(random() * fragments.length)]!;
+      }).join('');
+    const encoder = new Encoder(tokenizer, { eos: 'never' });
+    for (let i = 0; i < 150; i += 1) {
+      const [prompt, completion] = [`x${text()}`, text()];
+      const example = encoded(encoder, { kind: 'completion', prompt, completion, origin });
+      const [head, tail] = ids(example) as [number[], number[]];
+      t.deepEqual(head, [...encoder.encodePrompt(prompt)]);
+      const both = JSON.stringify([name, prompt, completion]);
+      t.is(tokenizer.decode([...head, ...tail]), prompt + completion, both);
+    }
+    t.true(encoder.counts.boundaryMerges > 0, name);
+  }
+});
+
 const chatml =
   '{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n' +
   '{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
@@ -372,6 +417,37 @@ referenceTest("TRL's runs: as many tokens at each step", async (t) => {
       const start = (step * 8) % (lengths.length - (lengths.length % 8));
       const total = lengths.slice(start, start + 8).reduce((a, b) => a + b, 0);
       t.is(total, count, `${run}, step ${step + 1}`);
+    });
+  }
+});
+
+referenceTest("TRL's runs: log-probabilities before the first step", async (t) => {
+  const tokenizer = await Tokenizer.load(join(goldens, 'trl/start'));
+  await using model = await LanguageModel.load(join(goldens, 'trl/start'), { dtype: 'f32' });
+  const rows = (await jsonLines(join(goldens, 'trl/preferences.jsonl'))).slice(0, 8);
+  // CPO and its kin put a BOS before every prompt; DPO leaves that to the tokenizer.
+  for (const [run, bos] of [
+    ['dpo', 'tokenizer'],
+    ['cpo', 'always'],
+  ] as const) {
+    const encoder = new Encoder(tokenizer, { bos, maxLength: 1024 });
+    const sums: [number, number] = [0, 0];
+    for (const { prompt, chosen, rejected } of rows) {
+      const example = encoded(encoder, pair(prompt!, chosen!, rejected!));
+      const batch = promptWithResponses(
+        example.prompt,
+        example.responses.map(({ tokens }) => tokens),
+      );
+      const scores = await model.score(batch);
+      for (const i of [0, 1] as const) {
+        sums[i] += scores.logProbsOf(i + 1).reduce((a, b) => a + b, 0) / rows.length;
+      }
+    }
+    const [log] = await jsonLines(join(goldens, 'trl', run, 'log.jsonl'));
+    const expected = [Number(log!['logps/chosen']), Number(log!['logps/rejected'])];
+    // A different token moves these by 1e-3 and more; f32 sums by 1e-5.
+    sums.forEach((sum, i) => {
+      t.true(Math.abs(sum / expected[i]! - 1) < 1e-5, `${run}: ${sum}, TRL ${expected[i]}`);
     });
   }
 });

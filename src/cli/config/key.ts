@@ -4,7 +4,7 @@ import { z } from 'zod';
 export type KeyKind = 'number' | 'boolean' | 'text' | 'any';
 
 /** When a key has something to act on; elsewhere, setting it to another value raises. */
-export type KeyScope = 'always' | 'reference' | 'samples' | 'pairs' | 'mixture' | 'critic';
+export type KeyScope = 'always' | 'reference' | 'samples' | 'pairs' | 'mixture' | 'hybrid' | 'critic';
 
 export interface KeyInfo {
   readonly help: string;

@@ -230,6 +230,11 @@ const sampleKeys = {
     'rule:NAME[:PARAMETERS], reward-model:FOLDER, preference-model:FOLDER or endpoint:URL',
     { default: null, scope: 'samples' },
   ),
+  judge_options: samples.any(
+    z.record(z.string(), z.json()).nullable(),
+    'parameters of the judge: {target: 20}',
+    { default: null, scope: 'samples' },
+  ),
   num_generations: samples.number(whole(1), 'samples of a prompt', { default: 2, scope: 'samples' }),
   temperature: samples.number(positive, 'of sampling; losses are at temperature 1', {
     default: 1,
@@ -297,7 +302,20 @@ const sampleKeys = {
     'steps between copies of the policy into the sampler: 1 online, n iterative, never offline',
     { default: 1, scope: 'samples' },
   ),
-  replay: samples.text(words.nullable(), 'run folder whose samples are used again, in order', {
+  groups_per_pair: samples.number(whole(1), 'prompts that are sampled for each pair of the data', {
+    default: 1,
+    scope: 'hybrid',
+  }),
+  replay: samples.text(words.nullable(), 'run folder whose recorded samples are used again', {
+    default: null,
+    scope: 'samples',
+  }),
+  replay_order: samples.text(
+    z.enum(['recorded', 'windows', 'shuffled']),
+    'as they were drawn; shuffled among replay_window batches; shuffled',
+    { default: 'recorded', scope: 'samples' },
+  ),
+  replay_window: samples.number(whole(1).nullable(), 'batches of a window', {
     default: null,
     scope: 'samples',
   }),

@@ -168,11 +168,9 @@ interface Made {
 }
 
 const makeOne = (
-  command: TrainingCommand,
   { entry, loss }: { readonly entry: ObjectiveEntry; readonly loss: TrlLoss | undefined },
-  all: ReadonlyMap<string, Given>,
+  values: ReadonlyMap<string, Given>,
 ): Made => {
-  const values = adjusted(command, entry, all);
   const given: Record<string, unknown> = {};
   const options: Record<string, unknown> = {};
   for (const [name, spec] of Object.entries(entry.options)) {
@@ -206,8 +204,9 @@ export const chooseObjective = (
   const weights = weightsOf(layers, entries.length);
   return {
     entries,
-    make: (values) => {
-      const parts = entries.map((entry, i) => makeOne(command, { entry, loss: losses[i] }, values));
+    make: (all) => {
+      const values = entries.reduce((given, entry) => adjusted(command, entry, given), all);
+      const parts = entries.map((entry, i) => makeOne({ entry, loss: losses[i] }, values));
       const options: Record<string, unknown> = {};
       for (const part of parts) Object.assign(options, part.options);
       if (losses.length > 0 && lossTypes[command.name]) {

@@ -146,6 +146,7 @@ const missingScopes = ({
     : {}),
   ...(drawsPairs(name) ? {} : { pairs: `${name} has no pairs that a judge labels` }),
   ...(name === 'nash-md' ? {} : { mixture: `${name} has no such opponent` }),
+  ...(source === 'hybrid' ? {} : { hybrid: `${name} takes no pairs beside its samples` }),
   ...(needs.values ? {} : { critic: `${name} has no critic` }),
 });
 

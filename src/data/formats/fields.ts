@@ -35,34 +35,39 @@ export const numberAt = (row: FormatRow, key: string): number => {
   throw wrongValue(row.place, key, found, 'a number');
 };
 
-const truths: Readonly<Record<string, boolean>> = { true: true, false: false, 1: true, 0: false };
+const truths: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['false', false],
+  ['1', true],
+  ['0', false],
+]);
 
 /** true or false, also as 1 or 0, or in words, as CSV has them. */
 export const labelAt = (row: FormatRow, key: string): boolean => {
   const found = present(row, key);
-  const word = typeof found === 'object' ? '' : (found as string).trim().toLowerCase();
-  const label = truths[word];
+  const word = typeof found === 'string' ? found.trim().toLowerCase() : JSON.stringify(found);
+  const label = truths.get(word);
   if (label === undefined) throw wrongValue(row.place, key, found, 'true or false');
   return label;
 };
 
 /** Names of the speakers in ShareGPT and OpenAssistant files. */
-const speakers: Readonly<Record<string, string>> = {
-  human: 'user',
-  user: 'user',
-  prompter: 'user',
-  gpt: 'assistant',
-  chatgpt: 'assistant',
-  bot: 'assistant',
-  assistant: 'assistant',
-  model: 'assistant',
-  system: 'system',
-  observation: 'tool',
-  tool: 'tool',
-};
+const speakers: ReadonlyMap<string, string> = new Map([
+  ['human', 'user'],
+  ['user', 'user'],
+  ['prompter', 'user'],
+  ['gpt', 'assistant'],
+  ['chatgpt', 'assistant'],
+  ['bot', 'assistant'],
+  ['assistant', 'assistant'],
+  ['model', 'assistant'],
+  ['system', 'system'],
+  ['observation', 'tool'],
+  ['tool', 'tool'],
+]);
 
 export const roleOf = (place: string, key: string, speaker: unknown): string => {
-  const role = typeof speaker === 'string' ? speakers[speaker.toLowerCase()] : undefined;
+  const role = typeof speaker === 'string' ? speakers.get(speaker.toLowerCase()) : undefined;
   if (role !== undefined) return role;
   throw wrongValue(place, key, speaker, 'a speaker (human, gpt, system …)');
 };

@@ -48,6 +48,13 @@ export const majority = (votes: readonly (0 | 1 | 2)[]): 0 | 1 | 2 => {
   return most ?? 0;
 };
 
+// A spreadsheet has turned answers that are the single word True or False into truth values.
+const responseAt = (row: FormatRow, key: string): string => {
+  const value = row.value[key];
+  if (typeof value !== 'boolean') return textAt(row, key);
+  return value ? 'True' : 'False';
+};
+
 export const pandalm: Format = {
   name: 'pandalm',
   kind: 'preference',
@@ -58,10 +65,16 @@ export const pandalm: Format = {
   parse: (row) => {
     const annotators = Object.keys(row.value).filter((key) => /^annotator\d+$/.test(key));
     const votes = annotators.map((key) => choiceAt(row, key));
-    const [first, second] = [textAt(row, 'response1'), textAt(row, 'response2')];
+    const [first, second] = [responseAt(row, 'response1'), responseAt(row, 'response2')];
     return judged(instructionText(row), first, second, majority(votes));
   },
 };
+
+const choices: ReadonlyMap<string, 0 | 1 | 2> = new Map([
+  ['ours', 1],
+  ['reference', 2],
+  ['tie', 0],
+]);
 
 export const tldrJudged: Format = {
   name: 'tldr-judged',
@@ -74,7 +87,7 @@ export const tldrJudged: Format = {
   parse: (row) => {
     const preferred = optionalTextAt(row, 'preferred');
     if (preferred === '') return { drafts: [], unlabelled: 1 };
-    const choice = ({ ours: 1, reference: 2, tie: 0 } as const)[preferred];
+    const choice = choices.get(preferred);
     if (choice === undefined) {
       throw wrongValue(row.place, 'preferred', preferred, '"ours", "reference" or "tie"');
     }

@@ -1,0 +1,154 @@
+// The source of a run: a dataset, samples of the policy, both, or a replay.
+import { join } from 'node:path';
+import type { LanguageModel } from '../../engine/model.js';
+import { rewardToPair } from '../../judges/combine.js';
+import type { Judge, PairJudge } from '../../judges/judge.js';
+import type { CursorOptions, Items } from '../../sources/cursor.js';
+import { datasetSource } from '../../sources/dataset.js';
+import { hybrid } from '../../sources/mixture.js';
+import { type OnPolicyOptions, onPolicyGroups } from '../../sources/on-policy.js';
+import { onPolicyPairs } from '../../sources/on-policy-pairs.js';
+import type { PolicyPrompt } from '../../sources/prompts.js';
+import { replay } from '../../sources/replay.js';
+import type { PolicySampling } from '../../sources/sampler.js';
+import type { Source } from '../../sources/source.js';
+import type { Encoder } from '../../text/encoding.js';
+import type { Example } from '../../text/example.js';
+import { drawsPairs } from '../config/commands.js';
+import type { Settings } from '../config/keys.js';
+import { invalid } from '../config/layers.js';
+import type { ResolvedConfig } from '../config/resolve.js';
+import { openJudge } from '../judge.js';
+
+export interface SourceParts {
+  readonly config: ResolvedConfig;
+  readonly encoder: Encoder;
+  readonly policy: LanguageModel;
+  /** To draw an opponent's samples from, where the command has one. */
+  readonly reference: LanguageModel | null;
+  readonly judge: Judge<'proxy'> | null;
+  readonly examples: Items<Example> | null;
+  readonly prompts: readonly PolicyPrompt[] | null;
+}
+
+const orderOf = (settings: Settings): CursorOptions => ({
+  order: settings.train_sampling_strategy === 'random' ? 'shuffled' : 'sequential',
+  seed: settings.data_seed ?? settings.seed,
+});
+
+export const datasetOf = (settings: Settings, examples: Items<Example>): Source =>
+  datasetSource({
+    examples,
+    ...orderOf(settings),
+    lastBatch: settings.dataloader_drop_last ? 'drop' : 'short',
+    ...(settings.max_steps > 0 ? {} : { epochs: Math.ceil(settings.num_train_epochs) }),
+  });
+
+/** The opponents of those objectives that have one. */
+const opponents = { xpo: 'reference', 'nash-md': 'mixture' } as const;
+export const opponentOf = (name: string): 'reference' | 'mixture' | null =>
+  Object.hasOwn(opponents, name) ? opponents[name as keyof typeof opponents] : null;
+
+/** Does the objective itself subtract the penalty? Then the source must not. */
+const penaltyOfSource = ({ settings, options }: ResolvedConfig): number =>
+  'missing_eos_penalty' in options ? 0 : (settings.missing_eos_penalty ?? 0);
+
+const samplingOf = ({ settings }: ResolvedConfig): PolicySampling => ({
+  maxNewTokens: settings.max_completion_length ?? 64,
+  temperature: settings.temperature,
+  topP: settings.top_p,
+  topK: settings.top_k,
+  minP: settings.min_p ?? 0,
+  repetitionPenalty: settings.repetition_penalty,
+});
+
+const onPolicyOptions = (parts: SourceParts): OnPolicyOptions => {
+  const { config, encoder, policy, prompts } = parts;
+  const { settings } = config;
+  return {
+    policy,
+    prompts: prompts ?? [],
+    ...orderOf(settings),
+    seed: settings.seed,
+    sampling: samplingOf(config),
+    syncEvery: settings.sync_every === 'never' ? Infinity : settings.sync_every,
+    allowBiasedSampling: settings.allow_biased_sampling,
+    missingEosPenalty: penaltyOfSource(config),
+    decode: (response, prompt) => encoder.decode(response, prompt),
+  };
+};
+
+const asPairJudge = (judge: Judge<'proxy'>): PairJudge<'proxy'> =>
+  judge.kind === 'pair' ? judge : rewardToPair(judge);
+
+const pairsSource = (parts: SourceParts, judge: Judge<'proxy'>): Source => {
+  const { config, reference } = parts;
+  const { command, settings } = config;
+  const opponent = opponentOf(command.name);
+  const common = { ...onPolicyOptions(parts), ties: settings.tie_policy } as const;
+  if (opponent === null) {
+    return onPolicyPairs({ ...common, judge, samples: settings.num_generations });
+  }
+  if (!reference) throw invalid(`${command.name} needs a reference to draw samples from.`);
+  const against = { ...common, reference, opponent };
+  if (opponent === 'reference') return onPolicyPairs({ ...against, judge });
+  // Nash-MD's reward is a preference, in the order in which the two were drawn.
+  const preferences = { judge: asPairJudge(judge), yields: 'drawn' } as const;
+  return onPolicyPairs({ ...against, ...preferences, mixtureWeight: settings.mixture_coef });
+};
+
+const hybridSource = (parts: SourceParts): Source => {
+  const { config, examples } = parts;
+  const { settings } = config;
+  const { missingEosPenalty: _, decode: __, ...common } = onPolicyOptions(parts);
+  return hybrid({
+    pairs: datasetOf(settings, examples ?? []),
+    samples: onPolicyGroups({ ...common, samples: settings.num_generations }),
+    groupsPerPair: settings.groups_per_pair,
+  });
+};
+
+const replayOf = async (settings: Settings, folder: string): Promise<Source> =>
+  replay({
+    log: join(folder, 'completions.jsonl'),
+    order: settings.replay_order,
+    ...(settings.replay_window === null ? {} : { window: settings.replay_window }),
+    seed: settings.data_seed ?? settings.seed,
+    epochs: settings.max_steps > 0 ? Number.MAX_SAFE_INTEGER : Math.ceil(settings.num_train_epochs),
+  });
+
+export const makeSource = async (parts: SourceParts): Promise<Source> => {
+  const { config, judge, examples } = parts;
+  const { command, settings } = config;
+  if (command.source === 'dataset') return datasetOf(settings, examples ?? []);
+  if (command.source === 'hybrid') return hybridSource(parts);
+  if (settings.replay !== null) return replayOf(settings, settings.replay);
+  if (!judge) throw needsJudge(command.name);
+  if (drawsPairs(command.name)) return pairsSource(parts, judge);
+  return onPolicyGroups({ ...onPolicyOptions(parts), judge, samples: settings.num_generations });
+};
+
+const needsJudge = (command: string): Error =>
+  invalid(
+    `${command} needs a judge of the samples: --judge rule:NAME, reward-model:FOLDER, ` +
+      'preference-model:FOLDER or endpoint:URL.',
+  );
+
+/** The judge of the samples; null where there are none, or nobody judges them. */
+export const openTrainingJudge = async (
+  { command, settings }: ResolvedConfig,
+  encoder: Encoder,
+): Promise<Judge<'proxy'> | null> => {
+  const { judge, judge_options: options, replay: recorded } = settings;
+  const isJudged = command.source === 'on-policy' && recorded === null;
+  if (!isJudged) {
+    if (judge === null) return null;
+    throw invalid(
+      recorded === null
+        ? `${command.name} takes no judge: its samples are unlabelled. Remove --judge.`
+        : 'The samples of --replay are judged already. Remove --judge.',
+    );
+  }
+  if (judge === null) throw needsJudge(command.name);
+  return openJudge(judge, { encoder, role: 'proxy', options });
+};
