@@ -82,8 +82,15 @@ const summed = (all: readonly DataCounts[]): DataCounts =>
     none,
   );
 
-/** Records that are in memory already. The origins must tell them apart. */
-export const datasetOf = (records: readonly TextRecord[], name = 'memory'): Dataset => {
+/**
+ * Records that are in memory already. The origins must tell them apart.
+ * @param made what the manifest says about how they were made
+ */
+export const datasetOf = (
+  records: readonly TextRecord[],
+  name = 'memory',
+  made: JsonObject = {},
+): Dataset => {
   const kind = records[0]?.kind;
   if (kind === undefined) {
     throw new AlignlabError('DATA_INVALID', `The dataset "${name}" has no records.`);
@@ -100,7 +107,12 @@ export const datasetOf = (records: readonly TextRecord[], name = 'memory'): Data
     kind,
     size: records.length,
     counts: () => ({ ...none, rows: records.length, records: records.length }),
-    describe: () => ({ name, kind, sha256: contentHash(...records.map((r) => JSON.stringify(r))) }),
+    describe: () => ({
+      name,
+      kind,
+      sha256: contentHash(...records.map((record) => JSON.stringify(record))),
+      ...made,
+    }),
     toArray: () => Promise.resolve([...records]),
     // eslint-disable-next-line @typescript-eslint/require-await -- the interface is asynchronous
     async *[Symbol.asyncIterator]() {

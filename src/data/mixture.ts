@@ -1,6 +1,5 @@
 // Several datasets as one, interleaved at random in proportion to weights.
 import { AlignlabError } from '../errors.js';
-import type { TextRecord } from '../text/example.js';
 import { type Dataset, derived } from './dataset.js';
 import { uniform } from './random.js';
 
@@ -11,7 +10,7 @@ export interface MixturePart {
 }
 
 export interface MixtureOptions {
-  readonly seed: number;
+  readonly seed: number | bigint;
   /**
    * all: every record comes once; when a part is used up, the rest goes on. first: stops when the
    * first part is used up, so that the proportions hold to the end. Default all.
@@ -19,17 +18,23 @@ export interface MixtureOptions {
   readonly until?: 'all' | 'first' | undefined;
 }
 
-const check = (parts: readonly MixturePart[]): void => {
-  if (parts.length === 0) {
+/** @throws OPTION_INVALID */
+export const checkWeights = (weights: readonly (number | undefined)[]): void => {
+  if (weights.length === 0) {
     throw new AlignlabError('OPTION_INVALID', 'A mixture needs at least one dataset.');
   }
-  for (const [i, { weight = 1, dataset }] of parts.entries()) {
-    if (!(Number.isFinite(weight) && weight > 0)) {
-      throw new AlignlabError(
-        'OPTION_INVALID',
-        `The weight of dataset ${i + 1} of the mixture must be a number above 0, got ${weight}.`,
-      );
-    }
+  for (const [i, weight = 1] of weights.entries()) {
+    if (Number.isFinite(weight) && weight > 0) continue;
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      `The weight of dataset ${i + 1} of the mixture must be a number above 0, got ${weight}.`,
+    );
+  }
+};
+
+const check = (parts: readonly MixturePart[]): void => {
+  checkWeights(parts.map(({ weight }) => weight));
+  for (const [i, { dataset }] of parts.entries()) {
     const { kind } = parts[0]!.dataset;
     if (dataset.kind === kind) continue;
     throw new AlignlabError(
@@ -40,13 +45,14 @@ const check = (parts: readonly MixturePart[]): void => {
   }
 };
 
-async function* interleaved(
-  parts: readonly MixturePart[],
+/** Draws the next item from part i with probability weight i over the weights of what is not used up. */
+export async function* interleave<T>(
+  parts: readonly { readonly items: AsyncIterable<T>; readonly weight?: number | undefined }[],
   { seed, until = 'all' }: MixtureOptions,
-): AsyncGenerator<TextRecord, void, undefined> {
-  let open = parts.map(({ dataset, weight = 1 }) => ({
+): AsyncGenerator<T, void, undefined> {
+  let open = parts.map(({ items, weight = 1 }) => ({
     weight,
-    records: dataset[Symbol.asyncIterator](),
+    items: items[Symbol.asyncIterator]() as AsyncIterator<T, void>,
   }));
   try {
     for (let draw = 0; open.length > 0; ++draw) {
@@ -54,13 +60,13 @@ async function* interleaved(
       let rest = uniform(seed, 'mixture', draw) * total;
       // Rounding can leave a rest after the last one.
       const part = open.find(({ weight }) => (rest -= weight) < 0) ?? open.at(-1)!;
-      const next = await part.records.next();
+      const next = await part.items.next();
       if (next.done !== true) yield next.value;
       else if (until === 'first') return;
       else open = open.filter((other) => other !== part);
     }
   } finally {
-    for (const { records } of open) await records.return?.();
+    for (const { items } of open) await items.return?.();
   }
 }
 
@@ -68,13 +74,14 @@ export const mixture = (parts: readonly MixturePart[], options: MixtureOptions):
   check(parts);
   const { seed, until = 'all' } = options;
   const sizes = parts.map(({ dataset }) => dataset.size);
+  const items = parts.map(({ dataset, weight }) => ({ items: dataset, weight }));
   const known = until === 'all' && sizes.every((size) => size !== undefined);
   return derived(
     parts.map(({ dataset }) => dataset),
     {
       size: known ? sizes.reduce((sum, size) => sum + size, 0) : undefined,
-      description: { mixture: parts.map(({ weight = 1 }) => weight), seed, until },
-      iterate: () => interleaved(parts, options),
+      description: { mixture: parts.map(({ weight = 1 }) => weight), seed: String(seed), until },
+      iterate: () => interleave(items, options),
     },
   );
 };

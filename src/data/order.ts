@@ -78,7 +78,7 @@ const checkedShare = (name: string, share: Share): Share => {
  * Which rows are taken. A fraction takes each row with that probability; a number takes exactly
  * that many, each set of them as likely (Knuth, The Art of Computer Programming 3.4.2, algorithm S).
  */
-const picker = (share: Share, rows: number, seed: number, purpose: string) => {
+const picker = (share: Share, rows: number, seed: number | bigint, purpose: string) => {
   let [taken, last, take] = [0, -1, false];
   return (row: number): boolean => {
     if (row === last) return take;
@@ -103,11 +103,11 @@ const rowsFor = async (dataset: Dataset, share: Share, name: string): Promise<nu
 /** A random part, in the order of the whole. A whole number costs a pass that counts the rows. */
 export const subsample = async (
   dataset: Dataset,
-  { share, seed }: { readonly share: Share; readonly seed: number },
+  { share, seed }: { readonly share: Share; readonly seed: number | bigint },
 ): Promise<Dataset> => {
   const rows = await rowsFor(dataset, checkedShare('subsample', share), 'subsample');
   return derived([dataset], {
-    description: { subsample: share, seed },
+    description: { subsample: share, seed: String(seed) },
     async *iterate() {
       const picks = picker(share, rows, seed, 'subsample');
       for await (const { record, row } of byRow(dataset)) if (picks(row)) yield record;
@@ -118,7 +118,7 @@ export const subsample = async (
 export interface SplitOptions {
   /** Share of the test part. */
   readonly test: Share;
-  readonly seed: number;
+  readonly seed: number | bigint;
   /**
    * 'prompt' puts all records of a prompt on the same side, wherever they stand (fractions only).
    * Default 'row'.
@@ -148,7 +148,7 @@ export const split = async (
   }
   const part = (side: 'train' | 'test'): Dataset =>
     derived([dataset], {
-      description: { split: side, test, seed, by },
+      description: { split: side, test, seed: String(seed), by },
       async *iterate() {
         const picks = picker(test, rows, seed, 'split');
         for await (const { record, row } of byRow(dataset)) {
@@ -162,7 +162,7 @@ export const split = async (
 };
 
 export interface ShuffleOptions {
-  readonly seed: number;
+  readonly seed: number | bigint;
   readonly epoch?: number | undefined;
   /** Records held while streaming; without it all are held, and every order is as likely. */
   readonly buffer?: number | undefined;
@@ -175,7 +175,9 @@ export const shuffle = (dataset: Dataset, { seed, epoch = 0, buffer }: ShuffleOp
   }
   return derived([dataset], {
     size: dataset.size,
-    description: { shuffle: { seed, epoch, ...(buffer === undefined ? {} : { buffer }) } },
+    description: {
+      shuffle: { seed: String(seed), epoch, ...(buffer === undefined ? {} : { buffer }) },
+    },
     async *iterate() {
       if (buffer === undefined) {
         const records = await dataset.toArray();

@@ -120,6 +120,12 @@ export const random = (seed: number | bigint, ...keys: readonly RandomKey[]): Ra
 export const uniform = (seed: number | bigint, ...keys: readonly RandomKey[]): number =>
   new RandomStream(seed, keys).uniform();
 
+/** A seed for something that takes one, unlike that of any other keys. */
+export const derivedSeed = (seed: number | bigint, ...keys: readonly RandomKey[]): bigint => {
+  const stream = new RandomStream(seed, keys);
+  return (BigInt(stream.below(2 ** 32)) << 32n) | BigInt(stream.below(2 ** 32));
+};
+
 /** 0 to n - 1 in random order, each order as likely (Fisher and Yates). */
 export const permutation = (
   n: number,

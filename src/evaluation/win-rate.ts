@@ -16,8 +16,6 @@ import {
   wilsonInterval,
 } from './statistics.js';
 
-export type Outcome = 'win' | 'tie' | 'loss' | 'failed';
-
 export interface WinRate {
   /** Wins and half the ties over all that the judge could decide; null where it decided none. */
   readonly winRate: number | null;

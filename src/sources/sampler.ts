@@ -10,7 +10,7 @@ import { LanguageModel } from '../engine/model.js';
 import { AlignlabError, fromSystem } from '../errors.js';
 import type { PolicyPrompt } from './prompts.js';
 import type { Generator } from './provenance.js';
-import { recordedSampling, requireUnbiased } from './sampling-bias.js';
+import { biases, recordedSampling, requireUnbiased } from './sampling-bias.js';
 import type { SourceContext } from './source.js';
 import { readState, requireWhole } from './state.js';
 
@@ -37,9 +37,9 @@ export interface SamplerOptions {
 
 export interface Sample {
   readonly tokens: Int32Array;
-  /** Of the distribution that it was drawn from, at temperature 1 and without filters. */
+  /** Under the model that drew it, at temperature 1 and without filters; or under the mixture. */
   readonly behaviour: Float32Array;
-  /** Of the distribution with temperature and filters; absent where it is the same. */
+  /** Of the distribution with temperature, filters and penalties, where there are any. */
   readonly processed?: Float32Array;
   readonly truncated: boolean;
   readonly seed: string;
@@ -202,15 +202,15 @@ export class PolicySampler {
       ...(context.signal ? { signal: context.signal } : {}),
     };
     const tokens = prompts.map((prompt) => prompt.tokens);
+    const filtered = biases(this.#sampling).length > 0;
     const generations = await model.generate(tokens, options);
     const groups: Sample[][] = prompts.map(() => []);
     generations.forEach((generation, i) => {
       const { logProbs, processedLogProbs, finishReason } = generation;
-      const same = processedLogProbs.every((value, t) => Object.is(value, logProbs[t]));
       groups[generation.prompt]!.push({
         tokens: generation.tokens.slice(),
         behaviour: (mixture ? processedLogProbs : logProbs).slice(),
-        ...(same || mixture ? {} : { processed: processedLogProbs.slice() }),
+        ...(filtered && !mixture ? { processed: processedLogProbs.slice() } : {}),
         truncated: finishReason === 'length',
         seed: String(seeds[i]),
         generator,

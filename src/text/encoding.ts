@@ -2,7 +2,7 @@
 import type { JsonObject } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
 import type { ChatTemplate } from './chat-template.js';
-import { type Rendered, type TemplateFallback, Renderer } from './dialogue.js';
+import { type Rendered, Renderer } from './dialogue.js';
 import {
   type EncodingOptions,
   type ResolvedEncoding,
@@ -13,7 +13,7 @@ import { Segmentation } from './segmentation.js';
 import type { SpecialToken, Tokenizer } from './tokenizer.js';
 import { type TooLong, fit } from './truncation.js';
 
-export type { EncodingOptions, TemplateFallback };
+export type { EncodingOptions };
 
 export type DropReason = TooLong | 'empty_completion' | 'empty_prompt';
 

@@ -154,7 +154,8 @@ export class Loop {
       if (examples.length === 0) return null;
       this.#taken += examples.length;
       const experiences = await gatherExperience(this.#current, examples);
-      this.#rollout = { experiences, takenAt: this.#step, used: 0 };
+      const metrics = source.metrics?.() ?? {};
+      this.#rollout = { experiences, takenAt: this.#step, used: 0, metrics };
     }
     return miniBatchOf(this.#rollout, rollouts, seed);
   }
@@ -184,7 +185,7 @@ export class Loop {
       tokens: results.reduce((sum, { tokens }) => sum + tokens, 0),
       metrics: {
         ...meanOfScopes(results.map(({ metrics }) => metrics)),
-        ...this.#settings.source.metrics?.(),
+        ...this.#rollout?.metrics,
       },
     };
   }

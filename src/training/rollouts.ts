@@ -20,6 +20,8 @@ export interface Rollout {
   readonly takenAt: number;
   /** Steps made on it so far. */
   readonly used: number;
+  /** What the source said of it: the metrics of each of its steps. */
+  readonly metrics: Readonly<Record<string, number>>;
 }
 
 export type Reuse = Required<RolloutOptions>;
@@ -130,17 +132,23 @@ const fromJson = (value: JsonValue): Experience => {
 };
 
 /** A rollout that is under way, for a checkpoint. */
-export const rolloutToJson = ({ experiences, takenAt, used }: Rollout): JsonValue => ({
+export const rolloutToJson = ({ experiences, takenAt, used, metrics }: Rollout): JsonValue => ({
   takenAt,
   used,
+  metrics,
   experiences: experiences.map(toJson),
 });
 
 export const rolloutFromJson = (value: JsonValue): Rollout => {
   if (!isObject(value)) throw damaged();
-  const { takenAt, used, experiences } = value as JsonObject;
-  if (typeof takenAt !== 'number' || typeof used !== 'number' || !Array.isArray(experiences)) {
+  const { takenAt, used, experiences, metrics } = value as JsonObject;
+  if (typeof takenAt !== 'number' || typeof used !== 'number' || !isObject(metrics))
     throw damaged();
-  }
-  return { takenAt, used, experiences: (experiences as JsonValue[]).map(fromJson) };
+  if (!Array.isArray(experiences)) throw damaged();
+  return {
+    takenAt,
+    used,
+    experiences: (experiences as JsonValue[]).map(fromJson),
+    metrics: metrics as Rollout['metrics'],
+  };
 };

@@ -78,7 +78,7 @@ test('train and test are disjoint, complete and reproducible', async (t) => {
     t.deepEqual(await names(held), b, 'a second pass gives the same');
     const other = await split(streamed(50), { test: share, seed: 3 });
     t.notDeepEqual(await names(other.test), b);
-    t.like(held.describe(), { split: 'test', test: share, seed: 2, by: 'row' });
+    t.like(held.describe(), { split: 'test', test: share, seed: '2', by: 'row' });
   }
   const all = await caught(() => split(streamed(5), { test: 5, seed: 1 }));
   assertError(t, all, 'OPTION_INVALID', 'leaves no rows for training');

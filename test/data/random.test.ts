@@ -1,6 +1,6 @@
 // Known answers of Philox, uniformity, and independence of streams.
 import test from 'ava';
-import { permutation, philox, random, shuffled, uniform } from '../../src/data/random.js';
+import { derivedSeed, permutation, philox, random, shuffled, uniform } from '../../src/data/random.js';
 import { assertError, caught } from '../checkpoint/helpers.js';
 
 test('philox gives the published known answers', (t) => {
@@ -107,6 +107,14 @@ test('gaussian has mean 0, variance 1 and normal tails', (t) => {
   t.true(Math.abs(mean) < 0.025 && Math.abs(variance - 1) < 0.04); // five standard errors
   const tail = values.filter((x) => Math.abs(x) > 1.96).length / values.length;
   t.true(Math.abs(tail - 0.05) < 0.006);
+});
+
+test('derived seeds have 64 bits and differ by their keys', (t) => {
+  const seeds = Array.from({ length: 1000 }, (_, i) => derivedSeed(1, 'part', i));
+  t.is(new Set(seeds).size, 1000);
+  t.is(derivedSeed(1, 'part', 5), seeds[5]);
+  t.true(seeds.every((seed) => seed >= 0n && seed < 2n ** 64n));
+  t.true(seeds.some((seed) => seed >= 2n ** 63n));
 });
 
 test('keys and limits that are not whole numbers are refused', async (t) => {

@@ -7,18 +7,15 @@ import { evaluateAll, gradientAt, numericalGradient, places } from './helpers.js
 import { assertClose, build, numbersOf, titleOf, variants, type Variant } from './variants.js';
 
 /**
- * The derivative of an expectation that is sampled is not that of the sample's value: these use the
- * score function, and have tests of their own against the exact derivative.
+ * The derivative of an expectation that is sampled is not that of the sample's value: hypo.test.ts
+ * compares the former with the exact derivative.
  */
-const usesScoreFunction = (entry: ObjectiveEntry): boolean =>
-  ['nash-md', 'hypo'].includes(entry.name);
+const usesScoreFunction = (entry: ObjectiveEntry): boolean => entry.name === 'hypo';
 
 /** What acts outside of one call of `evaluate`, and where. */
 const actsElsewhere: Readonly<Record<string, string>> = {
-  'grpo.lossType=bnpo': 'its totals are those of a micro-batch: the trainer counts them',
   'ppo.klTarget': 'the KL coefficient changes from one batch to the next',
   'rloo.rewardMin=0': 'rewards of the random rows are never below 0',
-  'hypo.fDivergenceType=reverse_kl': 'null means reverse_kl, for a contrast that has the choice',
 };
 
 const isElsewhere = ({ entry, option, given }: Variant): boolean =>

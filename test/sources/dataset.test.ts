@@ -146,7 +146,7 @@ test('a state of other data is refused', async (t) => {
       shorter.restore(state);
     }),
     'RUN_INVALID',
-    '10 items',
+    'now the data has 6',
   );
   assertError(
     t,

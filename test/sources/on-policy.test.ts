@@ -83,7 +83,7 @@ test('draws follow exp(behaviour) at temperature 1 (bug class 10)', async (t) =>
 });
 
 test('samplers that are not the policy are refused, or allowed and recorded', async (t) => {
-  const { make } = await source(t);
+  const { policy, make } = await source(t);
   for (const biased of [
     { temperature: 0.7 },
     { temperature: 0 },
@@ -109,6 +109,11 @@ test('samplers that are not the policy are refused, or allowed and recorded', as
   }
   const [plain = []] = await drain(make(), 2, 1);
   t.true(plain.every((group) => provenance(group).samples.every((each) => !each.processed)));
+  const drawn = await policy.generate([[1, 2, 3]], { ...sampling, samples: 8 });
+  for (const { logProbs, processedLogProbs } of drawn) {
+    // The sampler sums the same f32 terms in its own order.
+    logProbs.forEach((value, i) => t.true(Math.abs(value - processedLogProbs[i]!) < 1e-5));
+  }
 });
 
 test('the same seed gives the same samples, another one others (bug class 34)', async (t) => {
@@ -351,7 +356,7 @@ test('an aborted take took nothing', async (t) => {
   const untouched = make();
   const signal = AbortSignal.abort();
   t.truthy(await caught(() => own.take(2, { step: 0, signal })));
-  const failing = functionJudge<'proxy'>({ name: 'down' }, () => Promise.reject(new Error('down')));
+  const failing = functionJudge({ name: 'down' }, () => Promise.reject(new Error('down')));
   const judged = make({ judge: failing });
   t.is(((await caught(() => judged.take(2, { step: 0 }))) as Error).message, 'down');
   t.deepEqual(judged.state(), untouched.state());

@@ -76,7 +76,7 @@ test.serial('killed at any time, a run ends as the uninterrupted one', async (t)
   t.is(await run(whole, often), 'finished');
   let killed = 0;
   // Longer each time, so that it ends on a machine of any speed.
-  for (let killAfter = 60; killed < 20; killAfter *= 1.7, killed += 1) {
+  for (let killAfter = 100; killed < 16; killAfter *= 2, killed += 1) {
     const plan = { ...often, resume: 'auto', killAfter };
     if ((await runTraining(t, program, torn, plan)) === 'finished') break;
   }

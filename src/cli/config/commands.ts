@@ -41,8 +41,7 @@ const defaults: Readonly<Record<string, Partial<Settings>>> = {
 const onlineTwins = ['dpo', 'ipo'];
 
 /** Two samples of a prompt, of which a judge prefers one. */
-export const drawsPairs = (name: string): boolean =>
-  name.startsWith('online-') || name === 'xpo' || name === 'nash-md';
+export const drawsPairs = (name: string): boolean => name.startsWith('online-') || name === 'xpo';
 
 const commandOf = (entry: ObjectiveEntry): TrainingCommand => ({
   name: entry.name,

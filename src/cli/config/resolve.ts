@@ -40,6 +40,12 @@ type Values = Map<string, Given>;
 
 export const infoOf = (name: SettingName): KeyInfo => keyInfo.get(settingsSchema.shape[name])!;
 
+/** The values of a key that takes one of a few. */
+export const choicesOf = (name: SettingName): readonly string[] | undefined => {
+  const schema: unknown = settingsSchema.shape[name];
+  return schema instanceof z.ZodEnum ? schema.options.map(String) : undefined;
+};
+
 export const defaultsOf = (command: TrainingCommand): Settings => ({
   ...(Object.fromEntries(settingNames.map((name) => [name, infoOf(name).default])) as Settings),
   ...command.defaults,
@@ -136,10 +142,13 @@ const parseSettings = (values: Values, command: TrainingCommand): Settings => {
   );
 };
 
-const missingScopes = ({
+/** Scopes that have nothing to act on in a command, each with the reason. */
+export const missingScopes = ({
   command: { name, source },
   objective: { needs },
-}: Omit<ResolvedConfig, 'notes'>): Partial<Record<KeyInfo['scope'], string>> => ({
+}: Pick<ResolvedConfig, 'command' | 'objective'>): Partial<
+  Record<KeyInfo['scope'], string>
+> => ({
   ...(needs.reference || needs.exactKl ? {} : { reference: `${name} uses no reference` }),
   ...(source === 'dataset'
     ? { samples: `${name} draws no samples, it trains on a dataset` }

@@ -6,12 +6,13 @@ import type { TrainingCommand } from '../config/commands.js';
 import { type SettingName, settingNames } from '../config/keys.js';
 import { type Layer, invalid, kebab, snake } from '../config/layers.js';
 import { optionKey } from '../config/objective.js';
-import { defaultsOf, infoOf } from '../config/resolve.js';
+import { choicesOf, defaultsOf, infoOf, missingScopes } from '../config/resolve.js';
 
 const placeholders = { number: '<n>', text: '<text>', any: '<yaml>', boolean: '[yes]' } as const;
 
 const shown = (value: unknown): string | undefined => {
   if (value === null || value === undefined) return undefined;
+  if (typeof value === 'number' && value > 0 && value < 1e-3) return value.toExponential();
   return typeof value === 'string' ? value : JSON.stringify(value);
 };
 
@@ -26,7 +27,9 @@ const option = (flag: string, help: string, group: string, value: unknown): Opti
 const settingOption = (name: SettingName, command: TrainingCommand): Option => {
   const { kind, help, group } = infoOf(name);
   const flag = `--${kebab(name)} ${placeholders[kind]}`;
-  return option(flag, help, group, defaultsOf(command)[name]);
+  const choices = name === 'format' ? undefined : choicesOf(name);
+  const text = choices ? `${help}; one of ${choices.join(', ')}` : help;
+  return option(flag, text, group, defaultsOf(command)[name]);
 };
 
 const objectiveOptions = ({ options, title }: ObjectiveEntry): Option[] =>
@@ -118,9 +121,12 @@ export const describeCommand = (command: TrainingCommand): Command => {
   for (const each of ownOptions()) described.addOption(each);
   for (const each of objectiveOptions(command.entry)) described.addOption(each);
   const taken = new Set(described.options.map((each) => each.attributeName()));
+  // What has nothing to act on is not shown; typed all the same, it is refused by name.
+  const missing = missingScopes({ command, objective: command.entry.make() });
   for (const name of settingNames) {
     const each = settingOption(name, command);
-    if (!taken.has(each.attributeName())) described.addOption(each);
+    const isShown = missing[infoOf(name).scope] === undefined;
+    if (isShown && !taken.has(each.attributeName())) described.addOption(each);
   }
   return described;
 };

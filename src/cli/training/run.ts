@@ -17,9 +17,9 @@ import {
 } from '../../training/reference.js';
 import { RunFolder } from '../../training/run-folder.js';
 import { train } from '../../training/train.js';
-import { type SettingName } from '../config/keys.js';
+import { type SettingName, settingNames } from '../config/keys.js';
 import { invalid } from '../config/layers.js';
-import type { ResolvedConfig } from '../config/resolve.js';
+import { type ResolvedConfig, infoOf, missingScopes } from '../config/resolve.js';
 import { note, print } from '../output.js';
 import { modelFolder } from '../models.js';
 import { header } from './header.js';
@@ -40,12 +40,14 @@ const mayChange: readonly SettingName[] = [
 ] as SettingName[];
 
 /** As config.yaml records it; read back by --config, it resolves to the same run. */
-export const recordedConfig = ({ settings, options }: ResolvedConfig): JsonObject =>
-  Object.fromEntries(
-    Object.entries({ ...options, ...settings }).filter(
-      ([key]) => !invocation.includes(key as SettingName),
-    ),
+export const recordedConfig = (config: ResolvedConfig): JsonObject => {
+  const { settings, options } = config;
+  const missing = missingScopes(config);
+  const kept = settingNames.filter(
+    (name) => !invocation.includes(name) && missing[infoOf(name).scope] === undefined,
   );
+  return { ...options, ...Object.fromEntries(kept.map((name) => [name, settings[name]])) };
+};
 
 const openFolder = (output: string, { config, tokenizer }: Prepared): Promise<RunFolder> => {
   const { settings } = config;

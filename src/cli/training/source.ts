@@ -1,8 +1,7 @@
 // The source of a run: a dataset, samples of the policy, both, or a replay.
 import { join } from 'node:path';
 import type { LanguageModel } from '../../engine/model.js';
-import { rewardToPair } from '../../judges/combine.js';
-import type { Judge, PairJudge } from '../../judges/judge.js';
+import type { Judge } from '../../judges/judge.js';
 import type { CursorOptions, Items } from '../../sources/cursor.js';
 import { datasetSource } from '../../sources/dataset.js';
 import { hybrid } from '../../sources/mixture.js';
@@ -78,23 +77,17 @@ const onPolicyOptions = (parts: SourceParts): OnPolicyOptions => {
   };
 };
 
-const asPairJudge = (judge: Judge<'proxy'>): PairJudge<'proxy'> =>
-  judge.kind === 'pair' ? judge : rewardToPair(judge);
-
 const pairsSource = (parts: SourceParts, judge: Judge<'proxy'>): Source => {
   const { config, reference } = parts;
   const { command, settings } = config;
   const opponent = opponentOf(command.name);
-  const common = { ...onPolicyOptions(parts), ties: settings.tie_policy } as const;
-  if (opponent === null) {
-    return onPolicyPairs({ ...common, judge, samples: settings.num_generations });
-  }
+  const common = { ...onPolicyOptions(parts), judge, samples: settings.num_generations };
+  const ties = settings.tie_policy;
+  if (opponent === null) return onPolicyPairs({ ...common, ties });
   if (!reference) throw invalid(`${command.name} needs a reference to draw samples from.`);
   const against = { ...common, reference, opponent };
-  if (opponent === 'reference') return onPolicyPairs({ ...against, judge });
-  // Nash-MD's reward is a preference, in the order in which the two were drawn.
-  const preferences = { judge: asPairJudge(judge), yields: 'drawn' } as const;
-  return onPolicyPairs({ ...against, ...preferences, mixtureWeight: settings.mixture_coef });
+  if (opponent === 'reference') return onPolicyPairs({ ...against, ties });
+  return onPolicyPairs({ ...against, yields: 'samples', mixtureWeight: settings.mixture_coef });
 };
 
 const hybridSource = (parts: SourceParts): Source => {
@@ -124,7 +117,7 @@ export const makeSource = async (parts: SourceParts): Promise<Source> => {
   if (command.source === 'hybrid') return hybridSource(parts);
   if (settings.replay !== null) return replayOf(settings, settings.replay);
   if (!judge) throw needsJudge(command.name);
-  if (drawsPairs(command.name)) return pairsSource(parts, judge);
+  if (drawsPairs(command.name) || opponentOf(command.name)) return pairsSource(parts, judge);
   return onPolicyGroups({ ...onPolicyOptions(parts), judge, samples: settings.num_generations });
 };
 
