@@ -7,6 +7,20 @@ import { AlignlabError } from '../errors.js';
 export const optionError = (message: string): AlignlabError =>
   new AlignlabError('OPTION_INVALID', message);
 
+/** @throws DATA_INVALID where a judge left no pair at all. */
+export const requireSome = (
+  pairs: readonly unknown[],
+  judge: string,
+  { ties, failed }: { readonly ties: number; readonly failed: number },
+): void => {
+  if (pairs.length > 0) return;
+  throw new AlignlabError(
+    'DATA_INVALID',
+    `The judge "${judge}" left no pair: ${ties} ties and ${failed} failures. Check the judge, or ` +
+      "resolve ties by ties: 'random'.",
+  );
+};
+
 /** In batches of `size`, the last one shorter where it does not come out even. */
 export const batchesOf = <T>(items: readonly T[], size: number): T[][] => {
   if (!Number.isSafeInteger(size) || size < 1) {

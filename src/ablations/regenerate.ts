@@ -15,7 +15,7 @@ import { type PolicySampling, type Sample, PolicySampler } from '../sources/samp
 import { recordedSampling } from '../sources/sampling-bias.js';
 import type { Encoder } from '../text/encoding.js';
 import type { Example, Text, TextRecord } from '../text/example.js';
-import { batchesOf, optionError } from './lists.js';
+import { batchesOf, optionError, requireSome } from './lists.js';
 import { judgeName, spoken } from './relabel.js';
 
 export interface Snapshot {
@@ -261,6 +261,7 @@ export const regenerate = async (
     await answers(second, 2, prepared, options),
   ];
   const labels = await labelled(prepared, [firsts, seconds], options);
+  requireSome(labels.pairs, options.judge?.name ?? 'none', labels);
   const pairs = labels.pairs.map((label) => {
     const answered = [firsts[label.index]!, seconds[label.index]!] as const;
     const own = prepared[label.index]!;

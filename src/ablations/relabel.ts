@@ -6,7 +6,7 @@ import type { Judge, JudgedResponse } from '../judges/judge.js';
 import { type LabelOptions, type LabelledPair, labelPairs } from '../sources/label.js';
 import type { Encoder } from '../text/encoding.js';
 import type { Example, Text, TextRecord } from '../text/example.js';
-import { checkFraction, drawn } from './lists.js';
+import { checkFraction, drawn, requireSome } from './lists.js';
 
 type Preference = Extract<TextRecord, { kind: 'preference' }>;
 
@@ -83,6 +83,7 @@ export const relabel = async (dataset: Dataset, options: RelabelOptions): Promis
     pairs.push({ example, request });
   }
   const labels = await labelPairs(pairs, options);
+  requireSome(labels.pairs, judge.name, labels);
   const kept = labels.pairs.map(({ index, swapped }) => swappedRecord(records[index]!, swapped));
   return {
     dataset: datasetOf(kept, 'relabelled', {

@@ -3,7 +3,10 @@
 // objectives.
 import { Command } from 'commander';
 import { packageVersion } from '../version.js';
+import { chatCommand } from './commands/chat.js';
+import { compareCommand } from './commands/compare.js';
 import { demoCommand } from './commands/demo.js';
+import { evalCommand } from './commands/eval.js';
 import { generateCommand } from './commands/generate.js';
 import { inspectCommand } from './commands/inspect.js';
 import { scoreCommand } from './commands/score.js';
@@ -20,6 +23,9 @@ const program = new Command('alignlab')
   .showHelpAfterError('(--help lists what there is)')
   .addCommand(inspectCommand)
   .addCommand(generateCommand)
+  .addCommand(chatCommand)
+  .addCommand(evalCommand)
+  .addCommand(compareCommand)
   .addCommand(scoreCommand)
   .addCommand(verifyCommand)
   .addCommand(demoCommand);

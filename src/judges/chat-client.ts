@@ -15,9 +15,9 @@ export interface ChatOptions {
   /** Such as 'https://api.openai.com/v1' or 'http://localhost:8000/v1'. */
   readonly url: string;
   readonly model: string;
-  /** Default: the environment variable that `apiKeyVariable` names, where it is set. */
+  /** Default: what the environment variable `apiKeyVariable` holds. */
   readonly apiKey?: string;
-  /** Default 'OPENAI_API_KEY'. */
+  /** Default for api.openai.com: 'OPENAI_API_KEY'; other hosts get no key that is not named. */
   readonly apiKeyVariable?: string;
   /** Requests under way at once. Default 4. */
   readonly concurrency?: number;
@@ -79,6 +79,19 @@ const endpointOf = (url: string): URL => {
   return parsed;
 };
 
+const keyOf = ({ apiKey, apiKeyVariable }: ChatOptions, { host }: URL): string | undefined => {
+  if (apiKey !== undefined) return apiKey;
+  const variable = apiKeyVariable ?? (host === 'api.openai.com' ? 'OPENAI_API_KEY' : undefined);
+  if (variable === undefined) return undefined;
+  const key = process.env[variable];
+  if (key) return key;
+  throw new AlignlabError(
+    'OPTION_INVALID',
+    `The environment variable ${variable} with the API key of ${host} is not set. Set it, or pass ` +
+      'apiKey.',
+  );
+};
+
 const limits = { concurrency: 1, retries: 0, timeoutMs: 1, backoffMs: 0, maxTokens: 1 } as const;
 
 const checkNumbers = (options: ChatOptions): void => {
@@ -115,7 +128,7 @@ export class ChatClient {
     this.#options = options;
     this.#endpoint = endpointOf(options.url);
     this.#queue = new PQueue({ concurrency: options.concurrency ?? 4 });
-    const key = options.apiKey ?? process.env[options.apiKeyVariable ?? 'OPENAI_API_KEY'];
+    const key = keyOf(options, this.#endpoint);
     this.#headers = {
       'content-type': 'application/json',
       ...(key ? { authorization: `Bearer ${key}` } : {}),

@@ -2,7 +2,12 @@
 // common: options, kinds of row, and that a row carries what the objective asked for.
 import { AlignlabError } from '../errors.js';
 import type { Evaluation, Mean, Objective, ObjectiveEntry, Row, Sequence } from './objective.js';
-import { resolveOptions, type OptionSpecs, type OptionValues } from './options.js';
+import {
+  resolveOptions,
+  type GivenOptions,
+  type OptionSpecs,
+  type OptionValues,
+} from './options.js';
 
 export interface Definition<S extends OptionSpecs> {
   readonly name: string;
@@ -98,11 +103,20 @@ const withEntropy = (
   return mean ? { ...evaluation, metrics: { ...evaluation.metrics, entropy: mean } } : evaluation;
 };
 
+/**
+ * An entry that knows its own options, so that editors offer them. What comes from outside, whose
+ * type nobody knows, is taken too: `make` checks it.
+ */
+export interface TypedEntry<S extends OptionSpecs> extends ObjectiveEntry {
+  readonly options: S;
+  make(options?: Partial<OptionValues<S>> | GivenOptions): Objective;
+}
+
 export const defineObjective = <const S extends OptionSpecs>(
   definition: Definition<S>,
-): ObjectiveEntry => {
+): TypedEntry<S> => {
   const { name, title, paper, source } = definition;
-  const make: ObjectiveEntry['make'] = (given) => {
+  const make = (given?: GivenOptions): Objective => {
     const options = resolveOptions(name, definition.options, given);
     const objective: Objective = { options, ...definition.make(options), name };
     return {

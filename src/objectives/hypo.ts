@@ -67,6 +67,13 @@ export const klWeights = {
     }),
 } as const satisfies Readonly<Record<string, Weights>>;
 
+/** TRL's name. Above 0 the samples are not of the policy as it is, and the gradient is biased. */
+const tallyAge = (tally: Tally, { logProbs, behaviour }: Sequence): void => {
+  behaviour?.forEach((log, t) => {
+    tally.add('sampling/sampling_logp_difference/mean', Math.abs(logProbs[t]! - log));
+  });
+};
+
 /**
  * Adds the KL term of the group rows to `tally`; returns the loss's share, lambda times the sum of
  * the responses' KL over all samples, and its gradients.
@@ -83,6 +90,7 @@ const klTerm = (
       const exact = baseline === 'exact' ? tokensOf(sequence, 'exactKl') : null;
       const kl = sumOf(exact ?? logRatios(sequence));
       tally.add('objective/kl', kl);
+      tallyAge(tally, sequence);
       tally.add('completions/mean_length', sequence.logProbs.length);
       tally.add('completions/clipped_ratio', sequence.truncated ? 1 : 0);
       loss += (lambda * kl) / total;

@@ -1,11 +1,7 @@
 // Functions of log-probabilities that stay finite and keep their sign at the extremes.
 
-/** 1 / (1 + exp(-x)). */
-export const sigmoid = (x: number): number => {
-  if (x >= 0) return 1 / (1 + Math.exp(-x));
-  const e = Math.exp(x);
-  return e / (1 + e);
-};
+/** Where exp overflows to infinity the quotient is the right 0. */
+export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
 /** log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)). */
 export const logSigmoid = (x: number): number =>
@@ -18,9 +14,14 @@ export const log1mexp = (x: number): number =>
 // exp(80) = 5.5e34 leaves float32 (3.4e38) room for a few factors.
 const largestExponent = 80;
 
+const clampExponent = (x: number): number => Math.min(x, largestExponent);
+
+/** exp(min(x, 80)) - 1, without cancellation near 0. */
+export const clampedExpm1 = (x: number): number => Math.expm1(clampExponent(x));
+
 /** exp(min(x, 80)) and its derivative, which is zero beyond the clamp. */
 export const clampedExp = (x: number): { value: number; slope: number } => {
-  const value = Math.exp(Math.min(x, largestExponent));
+  const value = Math.exp(clampExponent(x));
   return { value, slope: x < largestExponent ? value : 0 };
 };
 

@@ -1,14 +1,15 @@
 // The frame of every loss on preference pairs: a new one states its formula and its derivative by
 // the two summed log-probabilities; sums, means, spreading over tokens and metrics are done here.
-import { defineObjective } from './define.js';
+import { AlignlabError } from '../errors.js';
+import { defineObjective, type TypedEntry } from './define.js';
 import { sumOf } from './math.js';
 import type {
-  Evaluation,
   Mean,
-  ObjectiveEntry,
+  Objective,
   OptionSpec,
   Row,
   Sequence,
+  SequenceGradient,
   Totals,
 } from './objective.js';
 import type { OptionSpecs, OptionValues } from './options.js';
@@ -67,7 +68,7 @@ export interface PairwiseDefinition<S extends OptionSpecs> {
   /** Whether the loss at policy = reference depends on nothing else. Default: with a reference. */
   readonly startKnown?: boolean;
   /** Refuses combinations of options; may return what is recorded instead of them. */
-  check?(options: OptionValues<S>): Readonly<Record<string, unknown>> | undefined;
+  readonly check?: (options: OptionValues<S>) => Readonly<Record<string, unknown>> | undefined;
 }
 
 /** beta, the strength of the tie to the reference, as nearly every loss has it. */
@@ -166,14 +167,77 @@ const pairMetrics = (
   return metrics;
 };
 
+const pairGradients = (
+  rows: readonly Row[],
+  results: readonly PairLoss[],
+  totals: Totals,
+  term: Term | null,
+): SequenceGradient[][] =>
+  rows.map(({ sequences: [chosen, rejected] }, i) => {
+    const { dChosen, dRejected } = results[i]!;
+    const prompt = term?.prompt
+      ? { promptLogProbs: filled(chosen!.promptLogProbs!.length, term.slope) }
+      : {};
+    const slope = dChosen / totals.pairs + (term?.slope ?? 0);
+    return [
+      { logProbs: filled(chosen!.logProbs.length, slope), ...prompt },
+      { logProbs: filled(rejected!.logProbs.length, dRejected / totals.pairs) },
+    ];
+  });
+
+/** What `defineObjective` wants, for the options of one objective. */
+const objectiveOf = <S extends OptionSpecs>(
+  definition: PairwiseDefinition<S>,
+  options: OptionValues<S>,
+): Omit<Objective, 'name' | 'options'> => {
+  const { reference = true, startKnown = true } = definition;
+  const compares = typeof reference === 'function' ? reference(options) : reference;
+  const beta = 'beta' in options ? Number(options.beta) : 1;
+  const reward: Measure = (side) =>
+    definition.reward ? definition.reward(side, options) : beta * side.logRatio;
+  const logp: Measure = (side) => (definition.logp ? definition.logp(side, options) : side.sum);
+  const nll = definition.nll?.(options);
+  const lossesOf = (pairs: readonly Pair[]): readonly PairLoss[] =>
+    definition.losses?.(pairs, options) ?? pairs.map((pair) => definition.loss!(pair, options));
+  return {
+    rows: ['pair'],
+    needs: {
+      ...(compares ? { reference: true } : {}),
+      ...(nll?.over === 'sequence' ? { promptLogProbs: true } : {}),
+    },
+    ...(definition.losses ? { coupled: true } : {}),
+    evaluate: (rows, totals) => {
+      const pairs = rows.map(({ sequences: [chosen, rejected] }) => ({
+        chosen: sideOf(chosen!, compares),
+        rejected: sideOf(rejected!, compares),
+      }));
+      const results = lossesOf(pairs);
+      const term = nll ? nllTerm(rows, totals, nll) : null;
+      return {
+        loss: sumOf(results.map(({ loss }) => loss)) / totals.pairs + (term?.loss ?? 0),
+        gradients: pairGradients(rows, results, totals, term),
+        metrics: { ...pairMetrics(pairs, results, reward, logp), ...term?.metrics },
+      };
+    },
+    ...(compares && startKnown
+      ? { lossAtStart: () => lossesOf([{ chosen: startSide, rejected: startSide }])[0]!.loss }
+      : {}),
+  };
+};
+
 /**
  * A loss on pairs as an entry of the list. Two lines of options and one of formula make an
- * objective: see dpo.ts. `make()` of what it returns is what `train` takes.
+ * objective: see dpo.ts. `make()` of what it returns is what `train` takes. OPTION_INVALID where
+ * the definition has no loss.
  */
 export const pairwise = <const S extends OptionSpecs>(
   definition: PairwiseDefinition<S>,
-): ObjectiveEntry => {
-  const { name, title = name, paper = '', options: specs } = definition;
+): TypedEntry<S> => {
+  const { name, title = name, paper = '', options: specs, check } = definition;
+  if (!definition.loss && !definition.losses) {
+    const wayOut = 'Give "loss", a function of one pair, or "losses", of all.';
+    throw new AlignlabError('OPTION_INVALID', `The definition of ${name} has no loss. ${wayOut}`);
+  }
   return defineObjective({
     name,
     title,
@@ -181,56 +245,8 @@ export const pairwise = <const S extends OptionSpecs>(
     source: 'dataset',
     options: specs,
     make: (options) => {
-      const recorded = definition.check?.(options);
-      const { reference = true } = definition;
-      const compares = typeof reference === 'function' ? reference(options) : reference;
-      const beta = 'beta' in options ? Number(options.beta) : 1;
-      const reward: Measure = (side) =>
-        definition.reward ? definition.reward(side, options) : beta * side.logRatio;
-      const logp: Measure = (side) => (definition.logp ? definition.logp(side, options) : side.sum);
-      const nll = definition.nll?.(options);
-      const lossesOf = (pairs: readonly Pair[]): readonly PairLoss[] =>
-        definition.losses?.(pairs, options) ?? pairs.map((pair) => definition.loss!(pair, options));
-
-      const evaluate = (rows: readonly Row[], totals: Totals): Evaluation => {
-        const pairs = rows.map(({ sequences: [chosen, rejected] }) => ({
-          chosen: sideOf(chosen!, compares),
-          rejected: sideOf(rejected!, compares),
-        }));
-        const results = lossesOf(pairs);
-        const term = nll ? nllTerm(rows, totals, nll) : null;
-        const gradients = rows.map(({ sequences: [chosen, rejected] }, i) => {
-          const { dChosen, dRejected } = results[i]!;
-          const slope = dChosen / totals.pairs + (term?.slope ?? 0);
-          const prompt = term?.prompt
-            ? { promptLogProbs: filled(chosen!.promptLogProbs!.length, term.slope) }
-            : {};
-          return [
-            { logProbs: filled(chosen!.logProbs.length, slope), ...prompt },
-            { logProbs: filled(rejected!.logProbs.length, dRejected / totals.pairs) },
-          ];
-        });
-        return {
-          loss: sumOf(results.map(({ loss }) => loss)) / totals.pairs + (term?.loss ?? 0),
-          gradients,
-          metrics: { ...pairMetrics(pairs, results, reward, logp), ...term?.metrics },
-        };
-      };
-
-      const startKnown = compares && (definition.startKnown ?? true);
-      return {
-        rows: ['pair'],
-        needs: {
-          ...(compares ? { reference: true } : {}),
-          ...(nll?.over === 'sequence' ? { promptLogProbs: true } : {}),
-        },
-        ...(recorded ? { options: recorded } : {}),
-        ...(definition.losses ? { coupled: true } : {}),
-        evaluate,
-        ...(startKnown
-          ? { lossAtStart: () => lossesOf([{ chosen: startSide, rejected: startSide }])[0]!.loss }
-          : {}),
-      };
+      const recorded = check?.(options);
+      return { ...objectiveOf(definition, options), ...(recorded ? { options: recorded } : {}) };
     },
   });
 };

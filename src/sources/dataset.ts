@@ -12,17 +12,13 @@ export interface DatasetOptions extends CursorOptions {
   readonly name?: string;
 }
 
-/** Of everything that training reads. */
-export const examplesHash = (examples: readonly Example[]): string =>
-  contentHash(
-    ...examples.flatMap(({ kind, prompt, responses, label = null, margin = null }) => [
-      kind,
-      prompt,
-      label,
-      margin,
-      ...responses.map(({ tokens }) => tokens),
-    ]),
+/** Of everything that training reads. One by one: a set has more rows than a call takes arguments. */
+export const examplesHash = (examples: readonly Example[]): string => {
+  const hashes = examples.map(({ kind, prompt, responses, label = null, margin = null }) =>
+    contentHash(kind, prompt, label, margin, ...responses.map(({ tokens }) => tokens)),
   );
+  return contentHash(hashes.join());
+};
 
 class DatasetSource implements Source {
   readonly #options: DatasetOptions;
@@ -38,6 +34,7 @@ class DatasetSource implements Source {
   }
 
   readonly size?: number;
+  #hash: string | null = null;
 
   describe(): JsonObject {
     const { examples, name, order = 'sequential', seed = 0 } = this.#options;
@@ -47,7 +44,7 @@ class DatasetSource implements Source {
       order,
       ...(order === 'shuffled' ? { seed: String(seed) } : {}),
       ...this.#cursor.describe(),
-      ...(typeof examples === 'function' ? {} : { hash: examplesHash(examples) }),
+      ...(typeof examples === 'function' ? {} : { hash: (this.#hash ??= examplesHash(examples)) }),
     };
   }
 

@@ -2,10 +2,9 @@
 // file. A batch is one write and one fsync, so a crash loses at most its last batch, and the half
 // line that it may leave is dropped when the file is opened again.
 import { type FileHandle, open } from 'node:fs/promises';
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import * as z from 'zod';
 import type { JsonObject, JsonValue } from '../checkpoint/json.js';
+import { type Line, isGzip, readLines } from '../data/bytes.js';
 import { AlignlabError, fromSystem } from '../errors.js';
 import type { Example } from '../text/example.js';
 import { type ExperienceRecord, decodeRecord, encodeRecord } from './experience-record.js';
@@ -102,43 +101,48 @@ export class ExperienceLog implements AsyncDisposable {
   }
 }
 
-/**
- * Reads a log from the start. A half last line, as a crash leaves it, is left out. Throws
- * DATA_INVALID, naming the line, for anything else that is no record.
- */
-export async function* readExperience(path: string): AsyncGenerator<ExperienceRecord, void> {
-  const stream = createReadStream(path, { encoding: 'utf8' });
-  let number = 0;
-  let unread: { readonly line: string; readonly number: number } | null = null;
-  const decode = (each: { readonly line: string; readonly number: number }): ExperienceRecord => {
-    try {
-      return decodeRecord(each.line);
-    } catch (cause) {
-      const reason = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
-      throw new AlignlabError(
-        'DATA_INVALID',
-        `${path}:${each.number} is no record of an experience log: ` +
-          `${reason.replaceAll(/\s*\n\s*/g, ' ')}. Give the file that a run has written.`,
-        { cause },
-      );
-    }
-  };
-  let ended = true;
-  stream.on('data', (chunk) => {
-    ended = String(chunk).endsWith('\n');
-  });
+const endsWithNewline = async (path: string): Promise<boolean> => {
   try {
-    for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) {
-      number += 1;
-      if (unread) yield decode(unread);
-      unread = { line, number };
-    }
+    if (await isGzip(path)) return true; // compressed when it was complete
+    await using file = await open(path, 'r');
+    const { size } = await file.stat();
+    const last = Buffer.alloc(1);
+    if (size > 0) await file.read(last, 0, 1, size - 1);
+    return last[0] === newline;
   } catch (cause) {
     throw fromSystem(cause, `read the experience log ${path}`);
-  } finally {
-    stream.destroy();
   }
-  if (unread && ended) yield decode(unread);
+};
+
+const decodeLine = (path: string, { text, number, problem }: Line): ExperienceRecord => {
+  try {
+    if (problem !== undefined) throw new SyntaxError(problem);
+    return decodeRecord(text);
+  } catch (cause) {
+    const reason = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
+    throw new AlignlabError(
+      'DATA_INVALID',
+      `${path}:${number} is no record of an experience log: ` +
+        `${reason.replaceAll(/\s*\n\s*/g, ' ')}. Give the file that a run has written.`,
+      { cause },
+    );
+  }
+};
+
+const maxLineBytes = 2 ** 28;
+
+/**
+ * Reads a log from the start. A half last line, as a crash leaves it, is left out. Throws
+ * IO_FAILED, and DATA_INVALID, naming the line, for anything else that is no record.
+ */
+export async function* readExperience(path: string): AsyncGenerator<ExperienceRecord, void> {
+  const isWhole = await endsWithNewline(path);
+  let unread: Line | null = null;
+  for await (const line of readLines(path, maxLineBytes)) {
+    if (unread) yield decodeLine(path, unread);
+    unread = line;
+  }
+  if (unread && isWhole) yield decodeLine(path, unread);
 }
 
 const recordingState = z.strictObject({

@@ -54,6 +54,7 @@ export abstract class OnPolicySource<Options extends OnPolicyOptions> implements
   protected readonly sampler: PolicySampler;
   readonly #prompts: Cursor<PolicyPrompt>;
   #draws = 0;
+  #hash: string | null = null;
   #metrics: Readonly<Record<string, number>> = {};
   readonly size?: number;
 
@@ -142,7 +143,7 @@ export abstract class OnPolicySource<Options extends OnPolicyOptions> implements
         ...(name === undefined ? {} : { name }),
         order,
         ...this.#prompts.describe(),
-        ...(typeof prompts === 'function' ? {} : { hash: promptsHash(prompts) }),
+        ...(typeof prompts === 'function' ? {} : { hash: (this.#hash ??= promptsHash(prompts)) }),
       },
       sampling: this.sampler.describe(),
       judge: judge ? { name: judge.name, version: judge.version } : null,

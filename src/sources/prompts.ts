@@ -28,4 +28,4 @@ export const promptOf = (record: TextRecord, encoder: Encoder): PolicyPrompt | n
 };
 
 export const promptsHash = (prompts: readonly PolicyPrompt[]): string =>
-  contentHash(...prompts.map(({ tokens }) => tokens));
+  contentHash(prompts.map(({ tokens }) => contentHash(tokens)).join());

@@ -17,8 +17,10 @@ import type { Experience } from './rows.js';
 import { type Rates, learningRates } from './rates.js';
 import type { CheckpointParts, TrainState, TrainStep } from './run.js';
 
-const aborted = (): AlignlabError =>
-  new AlignlabError('ABORTED', 'Training was aborted; the policy is as after its last step.');
+export const aborted = (cause?: unknown): AlignlabError => {
+  const message = 'Training was aborted; the policy is as after its last step.';
+  return new AlignlabError('ABORTED', message, { cause });
+};
 
 interface Parts {
   readonly loss: number;

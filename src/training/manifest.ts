@@ -1,11 +1,9 @@
 // manifest.json: what a run was, so that it can be told apart from another and done again. It holds
 // no times and no paths of its own: two runs that differ in one thing have manifests that do.
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { type JsonObject, readJsonFile } from '../checkpoint/json.js';
 import { engineInfo } from '../engine/device.js';
-import { AlignlabError, fromSystem } from '../errors.js';
+import { AlignlabError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import { writeWhole } from './files.js';
 import { asWritten, differences, toJsonText } from './json-text.js';
@@ -81,15 +79,4 @@ export const checkSameRun = (folder: string, before: JsonObject, now: JsonObject
     `${folder} holds a run whose manifest differs at "${first}"${more}: resuming would join two ` +
       'runs. Resume with the settings and data that it began with, or start in another folder.',
   );
-};
-
-/** SHA-256 of a file, in hexadecimal: for the data of a run. */
-export const hashFile = async (path: string): Promise<string> => {
-  const hash = createHash('sha256');
-  try {
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  } catch (cause) {
-    throw fromSystem(cause, `read ${path}`);
-  }
-  return hash.digest('hex');
 };

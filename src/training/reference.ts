@@ -5,6 +5,7 @@ import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type JsonObject, isObject } from '../checkpoint/json.js';
+import type { Dtype } from '../engine/load.js';
 import type { LanguageModel } from '../engine/model.js';
 import { AlignlabError, fromSystem } from '../errors.js';
 import type { Example } from '../text/example.js';
@@ -87,16 +88,25 @@ export interface CachedReferenceOptions {
   readonly model?: LanguageModel;
   /** Hash of the reference's weights (`hashFolder`); by default it is taken from the model. */
   readonly weights?: string;
+  /** What it computes in, which its log-probabilities depend on. Default: the model's, else f32. */
+  readonly dtype?: Dtype;
   /** Kept there between runs, one JSON line for each response. Without it in memory only. */
   readonly file?: string;
+}
+
+interface Identity {
+  readonly weights: string;
+  readonly dtype: Dtype;
 }
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Int32Array): Buffer =>
   Buffer.from(buffer, byteOffset, byteLength);
 
 /** Of the reference and everything that it sees: any other token is another key. */
-const keyOf = (identity: string, prompt: Int32Array, response: Int32Array): string =>
-  sha256(identity, `:${prompt.length}:${response.length}:`, bytesOf(prompt), bytesOf(response));
+const keyOf = ({ weights, dtype }: Identity, prompt: Int32Array, response: Int32Array): string => {
+  const lengths = `:${prompt.length}:${response.length}:`;
+  return sha256(weights, dtype, lengths, bytesOf(prompt), bytesOf(response));
+};
 
 /** Lines of other references in the same file are kept and never match. */
 const entryOf = (line: unknown): readonly [string, Float32Array] | null => {
@@ -109,13 +119,13 @@ const entryOf = (line: unknown): readonly [string, Float32Array] | null => {
 };
 
 export class CachedReference implements Reference {
-  readonly #identity: string;
+  readonly #identity: Identity;
   readonly #options: CachedReferenceOptions;
   readonly #known = new Map<string, Float32Array>();
   #hits = 0;
   #misses = 0;
 
-  private constructor(identity: string, options: CachedReferenceOptions) {
+  private constructor(identity: Identity, options: CachedReferenceOptions) {
     this.#identity = identity;
     this.#options = options;
   }
@@ -129,7 +139,14 @@ export class CachedReference implements Reference {
         'A cached reference needs the model, or the hash of its weights (hashFolder).',
       );
     }
-    const reference = new CachedReference(weights, options);
+    const dtype = options.dtype ?? model?.dtype ?? 'f32';
+    if (model && model.dtype !== dtype) {
+      throw new AlignlabError(
+        'OPTION_INVALID',
+        `The reference computes in ${model.dtype}, and dtype says ${dtype}. Leave dtype out.`,
+      );
+    }
+    const reference = new CachedReference({ weights, dtype }, options);
     for (const line of file === undefined ? [] : await readLines(file)) {
       const entry = entryOf(line);
       if (entry) reference.#known.set(...entry);
@@ -147,7 +164,7 @@ export class CachedReference implements Reference {
   }
 
   describe(): JsonObject {
-    return { kind: 'cached', weights: this.#identity };
+    return { kind: 'cached', ...this.#identity };
   }
 
   async logProbs(

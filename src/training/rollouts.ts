@@ -135,20 +135,20 @@ const fromJson = (value: JsonValue): Experience => {
 export const rolloutToJson = ({ experiences, takenAt, used, metrics }: Rollout): JsonValue => ({
   takenAt,
   used,
-  metrics,
+  // As text, since a mean over nothing is NaN, which JSON has not.
+  metrics: Object.fromEntries(Object.entries(metrics).map(([name, x]) => [name, String(x)])),
   experiences: experiences.map(toJson),
 });
 
 export const rolloutFromJson = (value: JsonValue): Rollout => {
   if (!isObject(value)) throw damaged();
   const { takenAt, used, experiences, metrics } = value as JsonObject;
-  if (typeof takenAt !== 'number' || typeof used !== 'number' || !isObject(metrics))
-    throw damaged();
-  if (!Array.isArray(experiences)) throw damaged();
+  const counts = typeof takenAt === 'number' && typeof used === 'number';
+  if (!counts || !isObject(metrics) || !Array.isArray(experiences)) throw damaged();
   return {
     takenAt,
     used,
     experiences: (experiences as JsonValue[]).map(fromJson),
-    metrics: metrics as Rollout['metrics'],
+    metrics: Object.fromEntries(Object.entries(metrics).map(([name, x]) => [name, Number(x)])),
   };
 };

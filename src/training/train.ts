@@ -1,7 +1,8 @@
 // The one training loop: a source gives examples, an objective turns log-probabilities into a loss
 // and its derivatives, the engine carries those back, AdamW steps.
 import type { LanguageModel } from '../engine/model.js';
-import { Loop } from './loop.js';
+import { AlignlabError } from '../errors.js';
+import { Loop, aborted } from './loop.js';
 import { type Settings, type TrainOptions, checkOptions } from './options.js';
 import { type Reference, frozenReference } from './reference.js';
 import type { TrainStep } from './run.js';
@@ -38,6 +39,10 @@ async function* run(settings: Settings): AsyncGenerator<TrainStep, void> {
       yield step;
     }
     await loop.complete();
+  } catch (cause) {
+    // Sources and evaluations may answer the signal in their own words.
+    if (!settings.signal?.aborted || cause instanceof AlignlabError) throw cause;
+    throw aborted(cause);
   } finally {
     // Leaving the for await loop, an abort and an error come here as well.
     await loop.end();

@@ -1,5 +1,5 @@
 // Settings of TRL's trainers (1.13) in our terms: objective, optimiser, schedule, normalisation and
-// encoding. What has no meaning here is refused by name, never passed over.
+// encoding. What would change the loss and cannot here is refused by name.
 import type { JsonObject } from '../checkpoint/json.js';
 import { show } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
@@ -39,6 +39,9 @@ const optionsOf = (entry: ObjectiveEntry, settings: JsonObject): Record<string, 
     }),
   );
 
+/** TRL's defaults where ours are others. */
+const defaults = { beta: 0.1, label_smoothing: 0 } as const;
+
 const make = ({ objective, options }: TrlLoss, settings: JsonObject): Objective => {
   const entry = objectiveEntry(objective);
   return entry.make({ ...options, ...optionsOf(entry, settings) });
@@ -54,6 +57,8 @@ const lossOf = (
   return found ?? refuse(`loss_type ${show(loss)} is none of ${trainer}'s: ${known}.`);
 };
 
+const smooths = ({ options }: Objective): boolean => 'labelSmoothing' in options;
+
 const dpoObjective = (settings: JsonObject, { faithful = false }: TrlOptions): Objective => {
   const given = settings.loss_type ?? 'sigmoid';
   const losses: readonly unknown[] = Array.isArray(given) ? given : [given];
@@ -63,10 +68,12 @@ const dpoObjective = (settings: JsonObject, { faithful = false }: TrlOptions): O
   const parts = losses.map((loss) => {
     const own = lossOf(trlDpoLosses, loss, 'DPO');
     // In TRL only robust, exo_pair and aot read it; its plain DPO trains without smoothing.
-    const { label_smoothing: smoothing, ...rest } = settings;
-    const ignored = faithful && loss === 'sigmoid';
-    return make(own, ignored || smoothing === undefined ? rest : settings);
+    const ignored = faithful && loss === 'sigmoid' ? { label_smoothing: 0 } : {};
+    return make(own, { ...defaults, ...settings, ...ignored });
   });
+  if (!faithful && settings.label_smoothing && !parts.some(smooths)) {
+    refuse(`label_smoothing has no effect on loss_type ${losses.join(', ')}. Leave it out.`);
+  }
   const [first] = parts;
   if (first && parts.length === 1 && (weights[0] ?? 1) === 1) return first;
   return weightedSum(parts, weights.map(Number));
@@ -75,7 +82,7 @@ const dpoObjective = (settings: JsonObject, { faithful = false }: TrlOptions): O
 const cpoObjective = (settings: JsonObject): Objective => {
   const loss = settings.loss_type ?? 'sigmoid';
   const { loss_type: _, ...rest } = settings;
-  return make(lossOf(trlCpoLosses, loss, 'CPO'), rest);
+  return make(lossOf(trlCpoLosses, loss, 'CPO'), { ...defaults, ...rest });
 };
 
 const sftObjective = (settings: JsonObject): Objective => {
@@ -111,7 +118,7 @@ export const objectiveFromTrl = (
     case 'kto':
     case 'orpo':
     case 'reward':
-      return make({ objective: trainer }, settings);
+      return make({ objective: trainer }, { ...defaults, ...settings });
   }
 };
 

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { serialize } from 'node:v8';
 import { execFileSync } from 'node:child_process';
@@ -27,8 +28,10 @@ const csv = (delimiter: string) =>
     .map((cells) => cells.map((cell) => `"${cell.replaceAll('"', '""')}"`).join(delimiter))
     .join('\n');
 
+const writer = new URL('./write-parquet.mjs', import.meta.url);
+
 const parquetOf = (options: Parameters<typeof parquetWriteBuffer>[0]): Uint8Array =>
-  execFileSync(process.execPath, ['test/data/write-parquet.mjs'], { input: serialize(options) });
+  execFileSync(process.execPath, [fileURLToPath(writer)], { input: serialize(options) });
 
 const parquet = (): Uint8Array => {
   const column = (name: 'prompt' | 'completion') => ({

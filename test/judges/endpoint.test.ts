@@ -220,6 +220,29 @@ test('scores responses from 1 to 10', async (t) => {
   t.deepEqual(await judge.score([scoreRequest('good'), scoreRequest('bad')]), [9, null]);
 });
 
+test('a key goes where it is meant to go, and nowhere else', async (t) => {
+  const sent: (string | undefined)[] = [];
+  const url = await serve(t, (_, response, request) => {
+    sent.push(request.headers.authorization);
+    say(response, 'A');
+  });
+  process.env.OPENAI_API_KEY = 'of-openai';
+  process.env.ALIGNLAB_TEST_KEY = 'of-test';
+  t.teardown(() => {
+    delete process.env.OPENAI_API_KEY;
+    delete process.env.ALIGNLAB_TEST_KEY;
+  });
+  const named = { url, model: 'm', apiKeyVariable: 'ALIGNLAB_TEST_KEY' };
+  await endpointJudge(named).compare([compareRequest('x', 'y')]);
+  await endpointJudge({ url, model: 'm' }).compare([compareRequest('x', 'y')]);
+  t.deepEqual(sent, ['Bearer of-test', 'Bearer of-test', undefined, undefined]);
+  const absent = await caught(() => endpointJudge({ ...named, apiKeyVariable: 'ALIGNLAB_NO_KEY' }));
+  assertError(t, absent, 'OPTION_INVALID', 'ALIGNLAB_NO_KEY');
+  delete process.env.OPENAI_API_KEY;
+  const openai = { url: 'https://api.openai.com/v1', model: 'm' };
+  assertError(t, await caught(() => endpointJudge(openai)), 'OPTION_INVALID', 'OPENAI_API_KEY');
+});
+
 test('what counts as an answer', (t) => {
   for (const text of ['A', ' a.', '[[A]]', 'Answer: A', '**A**', '"A"'])
     t.is(parseLetter(text), 1, text);

@@ -301,6 +301,20 @@ test('samples with a reward are refused, even one that could not be given', (t) 
   }
 });
 
+test('samples of an older policy show in the metrics', (t) => {
+  const age = (change: number): number => {
+    const rows = unlabelled(10).map((row) =>
+      withSequences(row, (one) => ({ ...one, behaviour: one.logProbs.map((x) => x + change) })),
+    );
+    const { sum, weight } = evaluateAll(hypo.make(), rows).metrics[
+      'sampling/sampling_logp_difference/mean'
+    ]!;
+    return sum / weight;
+  };
+  t.is(age(0), 0);
+  assertNear(t, [age(-0.25)], [0.25], 1e-12);
+});
+
 test('rloo needs two samples of a prompt', (t) => {
   const [row] = unlabelled(8);
   const alone = { ...row!, sequences: row!.sequences.slice(0, 1) };

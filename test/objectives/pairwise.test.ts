@@ -124,7 +124,8 @@ test('robust and exo tend to dpo and its reverse KL; special cases coincide', (t
   const paper = loss('ipo', { scale: 'paper', beta: 0.3 });
   assertNear(t, [paper], [0.3 ** 2 * loss('ipo', { beta: 0.3 })], 1e-12);
   assertNear(t, [loss('cpo', { cpoAlpha: 0 })], [loss('dpo', { referenceFree: true })], 1e-12);
-  assertNear(t, [loss('simpo', { alpha: 1e-7 })], [loss('simpo')], 1e-6);
+  // So near to 0 that 1 - exp(x) would lose its digits.
+  assertNear(t, [loss('simpo', { alpha: 1e-12 })], [loss('simpo')], 1e-9);
   // At a smoothing of one half the label of exo says nothing: zero where the policy agrees.
   const tie = sequence([-1], [-1]);
   const agreeing = evaluateAll(make('exo', { labelSmoothing: 0.499999 }), [
@@ -273,6 +274,11 @@ test('a new loss is ten lines: options, formula, derivatives', (t) => {
   t.is(metrics['rewards/margins']!.sum, 0.5);
 });
 
+test('a definition without a loss is refused', (t) => {
+  const error = t.throws(() => pairwise({ name: 'empty', options: {} }));
+  t.true(error instanceof AlignlabError && error.code === 'OPTION_INVALID');
+});
+
 test("TRL's loss types name objectives and options of the list", (t) => {
   for (const { objective, options } of [
     ...Object.values(trlDpoLosses),
@@ -280,6 +286,14 @@ test("TRL's loss types name objectives and options of the list", (t) => {
   ]) {
     t.notThrows(() => objectiveEntry(objective).make(options));
   }
+});
+
+test('beyond the clamp of an exponent the loss is flat, and its gradient zero', (t) => {
+  const row: Row = { kind: 'pair', sequences: [sequence([-1e3], [-1]), sequence([-1], [-1])] };
+  const given = { fDivergenceType: 'forward_kl' };
+  const { loss, gradients } = evaluateAll(make('dpo', given), [row]);
+  t.true(loss > 1e30 && Number.isFinite(loss));
+  t.is(gradients[0]![0]!.logProbs![0], 0);
 });
 
 test('logarithms of probabilities near 0 and 1', (t) => {

@@ -107,6 +107,8 @@ test('the description tells data and order apart', (t) => {
     described({ examples, lastBatch: 'across' }),
   ];
   t.is(new Set(all).size, all.length);
+  t.is(described({ examples: pairs(10) }), described({ examples }));
+  t.notThrows(() => described({ examples: pairs(200_000) }));
   t.is(
     described({ examples, seed: 1 }),
     described({ examples }),

@@ -56,9 +56,14 @@ export const pairStub = (
 ): PairJudge<'proxy'> => functionPairJudge({ name: 'stub', version: '7', bothOrders }, answer);
 
 /** Takes until nothing comes, or so many batches. */
-export const drain = async (source: Source, count: number, most = 1000): Promise<Example[][]> => {
+export const drain = async (
+  source: Source,
+  count: number,
+  most = 1000,
+  firstStep = 0,
+): Promise<Example[][]> => {
   const batches: Example[][] = [];
-  for (let step = 0; step < most; ++step) {
+  for (let step = firstStep; step < firstStep + most; ++step) {
     const batch = await source.take(count, { step });
     if (batch.length === 0) break;
     batches.push([...batch]);

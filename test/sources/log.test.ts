@@ -162,6 +162,21 @@ test('a half last line, as a crash leaves it, is dropped', async (t) => {
   t.is(log.offset, 0);
 });
 
+test('a long log with line separators inside texts is read whole', async (t) => {
+  const path = join(await scratch(t), 'completions.jsonl');
+  const examples = pairs(3000, 'a\u2028b\u0085c\r');
+  const log = await ExperienceLog.open(path);
+  await log.append(
+    examples.map((example, place) => encodeRecord(example, { step: 0, batch: 0, place })),
+  );
+  await log.close();
+  const found = await records(path);
+  t.deepEqual(
+    found.map(({ example }) => example),
+    examples,
+  );
+});
+
 test('a long half line is found as well', async (t) => {
   const path = join(await scratch(t), 'completions.jsonl');
   await writeFile(path, `{"a":1}\n${'x'.repeat(300_000)}`);

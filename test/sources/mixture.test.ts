@@ -107,7 +107,7 @@ test('hybrid: the pairs of the dataset, and unlabelled samples beside them', asy
   const before = await drain(first, 4, 2);
   const resumed = make();
   resumed.restore(throughJson(first));
-  t.deepEqual([...before, ...(await drain(resumed, 4))], batches);
+  t.deepEqual([...before, ...(await drain(resumed, 4, 1000, 2))], batches);
 });
 
 test('hybrid never goes on with pairs alone', async (t) => {

@@ -332,12 +332,14 @@ test('what does not fit together is refused', async (t) => {
 
 test('labels of a dataset, by a golden judge', async (t) => {
   const examples = pairs(8);
-  const golden = functionJudge({ name: 'truth', role: 'golden' }, ({ columns }) => {
-    const [better, ...rest] = columns!.scores as number[];
-    columns!.scores = [...rest, better!];
-    return better!;
+  const golden = functionJudge({ name: 'truth', role: 'golden' }, ({ response }) =>
+    Number(response.text),
+  );
+  const side = (tokens: Int32Array, score: number) => ({
+    text: String(score),
+    tokens,
+    truncated: false,
   });
-  const side = (tokens: Int32Array) => ({ text: '', tokens, truncated: false });
   const scores = [
     [2, 1],
     [1, 2],
@@ -354,9 +356,8 @@ test('labels of a dataset, by a golden judge', async (t) => {
       request: {
         prompt: '',
         promptTokens: example.prompt,
-        first: side(example.responses[0]!.tokens),
-        second: side(example.responses[1]!.tokens),
-        columns: { scores: [...scores[i]!] },
+        first: side(example.responses[0]!.tokens, scores[i]![0]!),
+        second: side(example.responses[1]!.tokens, scores[i]![1]!),
       },
     }));
   const dropping = await labelPairs(given(), { judge: golden });

@@ -1,6 +1,6 @@
 // What stops a run before it goes wrong: step-0 invariants and values that are not finite.
 import test from 'ava';
-import { LanguageModel } from '../../src/engine/model.js';
+import type { LanguageModel } from '../../src/engine/model.js';
 import { objectiveEntry } from '../../src/objectives/index.js';
 import type { Objective } from '../../src/objectives/objective.js';
 import { datasetSource } from '../../src/sources/dataset.js';
@@ -8,7 +8,7 @@ import type { Example } from '../../src/text/example.js';
 import { adamW } from '../../src/training/optimizer.js';
 import type { TrainOptions } from '../../src/training/options.js';
 import { assertError, caught } from '../checkpoint/helpers.js';
-import { owned, weightBytes } from '../helpers/models.js';
+import { odd, owned, weightBytes } from '../helpers/models.js';
 import { runOf, someCompletions, somePairs, tiny } from './helpers.js';
 
 const dpo = objectiveEntry('dpo').make();
@@ -46,6 +46,13 @@ for (const [name, expected] of Object.entries(starts)) {
     t.is(first!.metrics['rewards/rejected'], 0);
   });
 }
+
+test('in bf16 the copy of the policy agrees with it to the last bit as well', async (t) => {
+  const policy = await odd(t, 'llama', { dtype: 'bf16' });
+  const [first] = await runOf(base(policy));
+  t.is(first!.metrics['rewards/chosen'], 0);
+  t.is(first!.metrics['rewards/rejected'], 0);
+});
 
 test('a reference that is another model is found before the first step', async (t) => {
   const policy = await tiny(t);

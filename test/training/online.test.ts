@@ -17,7 +17,7 @@ import type { TrainOptions } from '../../src/training/options.js';
 import type { TrainStep } from '../../src/training/run.js';
 import { smallConfig, temporaryFolder } from '../checkpoint/helpers.js';
 import { owned, weightBytes } from '../helpers/models.js';
-import { runOf, somePairs, timeless, tiny } from './helpers.js';
+import { MemoryRecorder, runOf, somePairs, timeless, tiny } from './helpers.js';
 
 const prompts: PolicyPrompt[] = [3, 4, 5, 6, 7].map((token) => ({
   tokens: Int32Array.of(1, token),
@@ -71,6 +71,30 @@ test('ppo with a critic learns a rule, its critic learns the rewards', async (t)
   const values = steps.map(({ metrics }) => metrics['loss/value_avg']!);
   t.true(Math.min(...values.slice(-8)) < values[0]! / 3);
   t.true(steps.every(({ metrics }) => metrics['critic/grad_norm']! > 0));
+});
+
+test('an adaptive KL coefficient follows the batches of samples and is part of the state', async (t) => {
+  const policy = await tiny(t);
+  const recorder = new MemoryRecorder();
+  await runOf({
+    policy,
+    source: onPolicyGroups({ ...common, policy, samples: 2 }),
+    objective: objectiveEntry('ppo').make({ klCoef: 0.1, klTarget: 6, klHorizon: 100 }),
+    optimizer: adamW({ learningRate: 1e-3 }),
+    critic: { model: await criticFor(t) },
+    rollouts: { epochs: 2 },
+    batchSize: 5,
+    steps: 4,
+    recorder,
+    checkpoints: 1,
+  });
+  const coefficients = recorder.states.map(({ parts }) => parts.adaptation as number);
+  // A KL far below the target: the error is clipped to -0.2, and 10 samples of a horizon of 100
+  // have been seen (Ziegler et al. 2019, section 2.2). It changes once for each batch of samples.
+  const next = 0.1 * (1 - 0.2 * 0.1);
+  [0.1, next, next, next * (1 - 0.2 * 0.1)].forEach((expected, i) => {
+    t.true(Math.abs(coefficients[i]! - expected) < 1e-12, `step ${i + 1}: ${coefficients[i]}`);
+  });
 });
 
 for (const name of ['rloo', 'grpo', 'reinforce']) {

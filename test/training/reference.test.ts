@@ -95,6 +95,11 @@ test('the file is read back; a torn line costs itself, and other content is a mi
   const [example] = examples;
   assertError(t, await caught(() => another.logProbs([example!], scoring)), 'RUN_INVALID');
 
+  const coarse = await cachedReference({ weights, dtype: 'bf16', file });
+  assertError(t, await caught(() => coarse.logProbs([example!], scoring)), 'RUN_INVALID');
+  const error = await caught(() => cachedReference({ model, dtype: 'bf16' }));
+  assertError(t, error, 'OPTION_INVALID', 'computes in f32');
+
   await appendFile(file, '{"key": 7}\nnonsense\n');
   const again = await cachedReference({ model, file });
   await again.logProbs(examples, scoring);

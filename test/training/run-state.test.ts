@@ -136,6 +136,17 @@ test('an abort ends it within a step, and leaves the policy as after the last on
   await policy.zeroGradients();
 });
 
+test('an evaluation that answers the signal ends the run as aborted', async (t) => {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const run = (): Promise<Record<string, number>> => {
+    controller.abort();
+    return Promise.reject(signal.reason as Error);
+  };
+  const options = { ...base(await tiny(t)), signal, evaluate: { every: 1, run } };
+  assertError(t, await caught(() => runOf(options)), 'ABORTED');
+});
+
 test('aborted before it begins, a run begins nothing', async (t) => {
   const recorder = new MemoryRecorder();
   const options = { ...base(await tiny(t)), recorder, signal: AbortSignal.abort() };

@@ -5,6 +5,7 @@ import type { Dtype } from '../../engine/load.js';
 import { LanguageModel } from '../../engine/model.js';
 import { AlignlabError } from '../../errors.js';
 import { Tokenizer } from '../../text/tokenizer.js';
+import { modelFolder } from '../models.js';
 import { checkpointFolder, note, number, print } from '../output.js';
 
 interface Options {
@@ -108,7 +109,7 @@ const run = async (
 
 export const generateCommand = new Command('generate')
   .description('sample from a checkpoint')
-  .argument('[checkpoint]', 'a Hugging Face folder')
+  .argument('[checkpoint]', 'a Hugging Face folder, or a run folder')
   .option('--model <folder>', 'the same, as an option')
   .option('--prompt <text>', 'the text to continue')
   .option('--prompt-tokens <ids>', 'token ids to continue, separated by commas')
@@ -127,7 +128,7 @@ export const generateCommand = new Command('generate')
   .option('--dtype <dtype>', 'f32 or bf16; default as the checkpoint')
   .option('--json', 'one JSON object a sample, with tokens and log-probs')
   .action(async (argument: string | undefined, options: Options) => {
-    const folder = checkpointFolder(argument, options.model);
+    const folder = await modelFolder(checkpointFolder(argument, options.model));
     const needsText = options.promptTokens === undefined || options.stop !== undefined;
     const tokenizer = needsText ? await Tokenizer.load(folder) : null;
     const prompt = promptOf(options, tokenizer);

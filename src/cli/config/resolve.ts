@@ -142,6 +142,22 @@ const parseSettings = (values: Values, command: TrainingCommand): Settings => {
   );
 };
 
+/** Services that TRL reports to and that have no client here: nothing of the result depends on them. */
+const services: readonly string[] = [
+  ...['wandb', 'mlflow', 'trackio', 'swanlab', 'comet_ml', 'clearml', 'neptune', 'codecarbon'],
+  ...['azure_ml', 'dagshub', 'dvclive', 'flyte'],
+];
+
+const withoutServices = (settings: Settings, notes: Note[]): Settings => {
+  const asked = [settings.report_to].flat();
+  const kept = asked.filter((name) => !services.includes(name));
+  if (kept.length === asked.length) return settings;
+  const gone = asked.filter((name) => services.includes(name)).join(', ');
+  const reason = `${gone} has no client here; tensorboard/ and metrics.jsonl have every number`;
+  notes.push({ key: 'report_to', reason });
+  return { ...settings, report_to: kept.length > 0 ? kept : 'tensorboard' };
+};
+
 /** Scopes that have nothing to act on in a command, each with the reason. */
 export const missingScopes = ({
   command: { name, source },
@@ -189,7 +205,7 @@ export const resolveConfig = (
   for (const layer of layers) {
     for (const [key, given] of readLayer(layer, command, entries, notes)) values.set(key, given);
   }
-  const settings = parseSettings(values, command);
+  const settings = withoutServices(parseSettings(values, command), notes);
   const { objective, options } = choice.make(values);
   const config = { command, entries: choice.entries, objective, settings, options };
   checkScope(values, config);

@@ -3,6 +3,7 @@ import { basename, resolve } from 'node:path';
 import type { Judge } from '../../judges/judge.js';
 import type { EncodingCounts } from '../../text/encoding.js';
 import type { Loaded } from './data.js';
+import { defaultsOf } from '../config/resolve.js';
 import { count, table } from '../output.js';
 import type { RunModels } from './models.js';
 import { type Plans, batchOf } from './plan.js';
@@ -55,6 +56,11 @@ const sourceLine = ({ config }: Prepared, judge: Judge | null): string => {
   return judge ? `${samples}, judged by ${judge.name}` : `dataset, and ${samples}`;
 };
 
+const unitOf = ({ config, loaded }: Prepared): string => {
+  if (config.command.source === 'on-policy' && config.settings.replay === null) return 'prompts';
+  return loaded ? `${loaded.items[0]?.kind ?? 'example'}s` : 'examples';
+};
+
 interface Details {
   readonly plans: Plans;
   readonly judge: Judge | null;
@@ -73,7 +79,8 @@ export const noteLines = ({ config }: Prepared): string[] => {
 const lengthNote = ({ config, checkpoint }: Prepared): string[] => {
   const { max_length: asked } = config.settings;
   const { maxPosition } = checkpoint.shape;
-  if (asked === null || asked <= maxPosition) return [];
+  const isDefault = asked === defaultsOf(config.command).max_length;
+  if (asked === null || asked <= maxPosition || isDefault) return [];
   return [`max_length is ${asked}, but the model has ${maxPosition} positions: these hold.`];
 };
 
@@ -95,7 +102,7 @@ export const header = (
     ['data', dataLine(prepared)],
     ['source', sourceLine(prepared, judge)],
     ['objective', `${config.objective.name}: ${optionsLine(prepared)}`],
-    ['steps', `${count(plans.steps)} of ${batch.step} examples${from}`],
+    ['steps', `${count(plans.steps)} of ${count(batch.step)} ${unitOf(prepared)}${from}`],
   ];
   return [`${config.command.title}`, table(rows, '  '), ...notesOf(prepared)].join('\n');
 };

@@ -2,7 +2,6 @@
 import { type When, type TrainOptions } from '../../training/options.js';
 import { type StepPlan, plannedSteps } from '../../training/evaluation-schedule.js';
 import { adamW } from '../../training/optimizer.js';
-import type { Source } from '../../sources/source.js';
 import type { Settings } from '../config/keys.js';
 import { invalid } from '../config/layers.js';
 import type { ResolvedConfig } from '../config/resolve.js';
@@ -39,8 +38,8 @@ const miniBatchesOf = (settings: Settings): number => {
   );
 };
 
-export const stepsPerEpoch = (source: Source, config: ResolvedConfig): number | null => {
-  const { size } = source;
+/** `size`: rows of one pass over the data; undefined for a stream. */
+export const stepsPerEpoch = (size: number | undefined, config: ResolvedConfig): number | null => {
   if (size === undefined) return null;
   const { settings } = config;
   const batch = batchOf(config).step;
@@ -53,11 +52,11 @@ export const stepsPerEpoch = (source: Source, config: ResolvedConfig): number | 
   return settings.dataloader_drop_last ? Math.floor(batches) : Math.ceil(batches);
 };
 
-export const stepsOf = (source: Source, config: ResolvedConfig): number => {
+export const stepsOf = (size: number | undefined, config: ResolvedConfig): number => {
   const { max_steps: most, num_train_epochs: epochs } = config.settings;
   if (most > 0) return most;
   if (most === 0) throw invalid('max_steps is 0. Give the number of steps, or -1 for epochs.');
-  const perEpoch = stepsPerEpoch(source, config);
+  const perEpoch = stepsPerEpoch(size, config);
   if (perEpoch === null) {
     throw invalid(
       'The rows are read as a stream, whose length is not known: give --max-steps, or leave out ' +
@@ -66,7 +65,7 @@ export const stepsOf = (source: Source, config: ResolvedConfig): number => {
   }
   if (perEpoch > 0) return Math.ceil(perEpoch * epochs);
   throw invalid(
-    `There are ${source.size} rows, fewer than one batch of ${batchOf(config).step}, and ` +
+    `There are ${size} rows, fewer than one batch of ${batchOf(config).step}, and ` +
       'dataloader_drop_last leaves such a batch out. Lower the batch size.',
   );
 };
@@ -157,10 +156,10 @@ export interface Plans {
   readonly checkpoints: readonly number[];
 }
 
-export const plansOf = (source: Source, config: ResolvedConfig): Plans => {
+export const plansOf = (size: number | undefined, config: ResolvedConfig): Plans => {
   const { settings } = config;
-  const steps = stepsOf(source, config);
-  const length = { steps, perEpoch: stepsPerEpoch(source, config) };
+  const steps = stepsOf(size, config);
+  const length = { steps, perEpoch: stepsPerEpoch(size, config) };
   const every = spacing(settings.logging_steps, 'logging_steps');
   const logging = every < 1 ? Math.max(1, Math.ceil(every * steps)) : every;
   const { save_steps: save, eval_steps: evaluate } = settings;

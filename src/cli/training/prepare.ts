@@ -111,7 +111,11 @@ const promptsBeside = async (config: ResolvedConfig, encoder: Encoder) => {
   );
 };
 
-const datasetRows = async (config: ResolvedConfig, encoder: Encoder): Promise<Rows> => {
+const datasetRows = async (
+  config: ResolvedConfig,
+  encoder: Encoder,
+  ofPrompts: Encoder,
+): Promise<Rows> => {
   const { settings, objective, command } = config;
   const { train, test } = await openData(settings);
   const encode = encodeWith(encoder, objective, settings);
@@ -122,7 +126,7 @@ const datasetRows = async (config: ResolvedConfig, encoder: Encoder): Promise<Ro
     return { ...noRows, examples, heldOut: held, data: { dataset: own.describe() } };
   }
   const loaded = await loadExamples(own, encode);
-  const prompts = command.source === 'hybrid' ? await promptsBeside(config, encoder) : null;
+  const prompts = command.source === 'hybrid' ? await promptsBeside(config, ofPrompts) : null;
   return {
     ...noRows,
     examples: loaded.items,
@@ -147,10 +151,13 @@ export const prepare = async (config: ResolvedConfig): Promise<Prepared> => {
   const tokenizer = await tokenizerFolder(folder, settings);
   const positions = checkpoint.shape.maxPosition;
   const maxLength = Math.min(settings.max_length ?? positions, positions);
-  const encoder = await openEncoder(tokenizer, settings, positions);
+  // Where rows are trained on beside samples, the limit is that of the samples.
+  const ofRows = command.source === 'hybrid' ? { ...settings, max_completion_length: null } : settings;
+  const encoder = await openEncoder(tokenizer, ofRows, positions);
+  const ofPrompts = ofRows === settings ? encoder : await openEncoder(tokenizer, settings, positions);
   const rows =
     command.source === 'on-policy'
-      ? await sampledRows(config, encoder)
-      : await datasetRows(config, encoder);
+      ? await sampledRows(config, ofPrompts)
+      : await datasetRows(config, encoder, ofPrompts);
   return { config, folder, checkpoint, tokenizer, encoder, maxLength, ...rows };
 };

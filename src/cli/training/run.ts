@@ -237,7 +237,8 @@ const assemble = async (
   },
 ): Promise<Assembled> => {
   const { config, maxLength } = prepared;
-  const plans = plansOf(source, config);
+  // A hybrid source has no size of its own: its pairs are the data.
+  const plans = plansOf(source.size ?? prepared.loaded?.items.length, config);
   const progress = new Progress({
     steps: plans.steps,
     fromStep: folder.fromStep,

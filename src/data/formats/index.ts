@@ -26,7 +26,7 @@ import {
   sharegptPreference,
 } from './preference.js';
 
-export type { Draft, Format, ParsedRow } from './format.js';
+export type { Format, ParsedRow } from './format.js';
 export { lastTurn } from './completion.js';
 
 export const formats: readonly Format[] = [

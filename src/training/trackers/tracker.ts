@@ -37,13 +37,13 @@ const elsewhere: Readonly<Record<string, string>> = {
 };
 
 const unknown = (name: string): AlignlabError => {
-  const wayOut = elsewhere[name];
+  const wayOut = Object.hasOwn(elsewhere, name) ? elsewhere[name] : undefined;
   const known = [...Object.keys(openers), 'all', 'none'];
   return new AlignlabError(
     'OPTION_INVALID',
     wayOut === undefined
       ? `report_to "${name}" is not known.${didYouMean(name, known)} Use ${known.join(', ')}.`
-      : `report_to "${name}" is not built in: there is no client for Node.js that is kept up. ` +
+      : `report_to "${name}" is not built in, since this package depends on no client of it. ` +
           `${wayOut}; metrics.jsonl has every number, too.`,
   );
 };
