@@ -33,7 +33,9 @@ export interface ResolvedBehaviour {
 export type Choices = Readonly<Record<string, readonly string[]>>;
 
 /** Move → [log of how common it is, how good it seems to the behaviour policy]. */
-export type Moves<Label extends string> = Readonly<Record<Label, readonly [number, number]>>;
+export type Moves<Label extends string> = Readonly<
+  Partial<Record<Label, readonly [number, number]>>
+>;
 
 const refuse = (message: string): never => {
   throw new AlignlabError('OPTION_INVALID', message);
@@ -110,12 +112,12 @@ export class Chooser {
   pick<Label extends string>(choice: string, moves: Moves<Label>): Label | null {
     const { temperature, topK, support } = this.#behaviour;
     const allowed = support[choice];
-    const logits = Object.entries<readonly [number, number]>(moves)
-      .filter(([label]) => !allowed || allowed.includes(label))
-      .map(([label, [common, value]]) => ({
-        label: label as Label,
-        logit: (common + this.#sharpness * value) / temperature,
-      }))
+    const logits = (Object.keys(moves) as Label[])
+      .filter((label) => !allowed || allowed.includes(label))
+      .map((label) => {
+        const [common, value] = moves[label]!;
+        return { label, logit: (common + this.#sharpness * value) / temperature };
+      })
       .sort((a, b) => b.logit - a.logit)
       .slice(0, topK ?? Infinity);
     const [first] = logits;

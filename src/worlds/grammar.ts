@@ -51,10 +51,10 @@ interface Match {
   readonly words: readonly string[];
 }
 
-/** Words, numbers of letters and apostrophes; each other mark by itself; spaces fall away. */
+/** Words, of letters and apostrophes, and marks one by one; spaces fall away. */
 export const lex = (text: string): string[] => text.match(/[A-Za-z']+|[^\sA-Za-z']/g) ?? [];
 
-const isWord = (lexeme: string): boolean => /^[A-Za-z']+$/.test(lexeme);
+const isWord = (text: string): boolean => /^[A-Za-z']/.test(text);
 
 export const capitalized = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
 
@@ -131,7 +131,7 @@ export class Grammar {
   forms(): Set<string> {
     const forms = new Set<string>();
     const add = (words: readonly string[], first: boolean): void => {
-      words.forEach((word, i) => {
+      words.filter(isWord).forEach((word, i) => {
         forms.add(word);
         if (first && i === 0) forms.add(capitalized(word));
       });
@@ -155,7 +155,7 @@ export class Grammar {
     // What the sentence has at this place: nothing yet, an open start (opener, joiner), a clause.
     let state: 'start' | 'open' | 'closed' = 'start';
     let question = false;
-    for (let at = 0; at < lexemes.length; ) {
+    for (let at = 0; at < lexemes.length;) {
       const match = this.#longest(lexemes, at);
       const lexeme = lexemes[at]!;
       if (match) {
@@ -221,11 +221,7 @@ export class Grammar {
   }
 }
 
-const wrongCases = (
-  found: readonly string[],
-  words: readonly string[],
-  starts: boolean,
-): number =>
+const wrongCases = (found: readonly string[], words: readonly string[], starts: boolean): number =>
   words.filter((word, i) => found[i] !== (starts && i === 0 ? capitalized(word) : word)).length;
 
 /** Parts of a sentence, such as clauses and joiners, with a capital and a mark at the end. */

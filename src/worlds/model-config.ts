@@ -50,9 +50,16 @@ const shapeOf = (width: number, layers: number): Shape => ({
  * The llama whose number of parameters is nearest: width in steps of 16, depth growing with it.
  * Throws OPTION_INVALID where the smallest has more than twice as many.
  */
-export const modelConfigOf = ({ vocabulary, parameters, positions = 128 }: ModelSize): SizedConfig => {
+export const modelConfigOf = ({
+  vocabulary,
+  parameters,
+  positions = 128,
+}: ModelSize): SizedConfig => {
   if (!(Number.isSafeInteger(vocabulary) && vocabulary >= 1)) {
-    throw new AlignlabError('OPTION_INVALID', `vocabulary must be from 1, got ${show(vocabulary)}.`);
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      `vocabulary must be from 1, got ${show(vocabulary)}.`,
+    );
   }
   const shapes = Array.from({ length: 256 }, (_, i) => {
     const width = 16 * (i + 1);

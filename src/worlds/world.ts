@@ -239,4 +239,3 @@ class TaskWorld<Situation> implements World {
 
 export const makeWorld = <Situation>(task: Task<Situation>, options: WorldOptions): World =>
   new TaskWorld(task, options);
-

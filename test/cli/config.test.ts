@@ -76,14 +76,15 @@ test('an unknown key is an error that names the place and the nearest known key'
   t.regex(refusal('dpo', flags({ zzzzqqq: '1' })), /--help/);
 });
 
-test('numbers may be text in YAML, and None is no value', (t) => {
+test('numbers may be text in YAML, and None is null', (t) => {
   const { settings } = resolve('dpo', yaml({ learning_rate: '1e-6', max_length: 'None' }));
   t.is(settings.learning_rate, 1e-6);
-  t.is(settings.max_length, 1024);
+  t.is(settings.max_length, null);
 });
 
-test('null as a flag lifts a limit', (t) => {
+test('null lifts a limit; where there can be none it means the default', (t) => {
   t.is(resolve('dpo', flags({ max_length: 'null' })).settings.max_length, null);
+  t.is(resolve('dpo', yaml({ max_length: null, learning_rate: null })).settings.learning_rate, 1e-6);
 });
 
 // Values that no key of that type takes.

@@ -24,31 +24,30 @@ const lossTypes: Readonly<Record<string, Readonly<Record<string, TrlLoss>>>> = {
 };
 
 /**
- * Options of TRL's trainers that belong to another loss type than the one chosen: they may stand
- * there, since a dump of all settings has them. A value that TRL would use with every loss type may
- * not, unless it is one of these.
+ * Options of TRL's trainers that belong to another loss type than the one chosen. A dump of all
+ * settings has them at these values, with which nothing is meant; other values are refused.
  */
-const dormant: Readonly<Record<string, readonly unknown[] | 'any'>> = {
+const dormant: Readonly<Record<string, readonly unknown[]>> = {
   label_smoothing: [0],
   f_divergence_type: ['reverse_kl'],
-  f_alpha_divergence_coef: 'any',
-  discopop_tau: 'any',
-  simpo_gamma: 'any',
+  f_alpha_divergence_coef: [0.5],
+  discopop_tau: [0.05],
+  simpo_gamma: [0.5],
   cpo_alpha: [0],
   alpha: [0],
-  sapo_temperature_neg: 'any',
-  sapo_temperature_pos: 'any',
-  vespo_k_pos: 'any',
-  vespo_k_neg: 'any',
-  vespo_lambda_pos: 'any',
-  vespo_lambda_neg: 'any',
+  sapo_temperature_neg: [1.05],
+  sapo_temperature_pos: [1],
+  vespo_k_pos: [2],
+  vespo_k_neg: [3],
+  vespo_lambda_pos: [3],
+  vespo_lambda_neg: [2],
   mask_truncated_completions: [false],
   use_bias_correction_kl: [false],
   delta: [],
-  entropy_coef_min: 'any',
-  entropy_coef_max: 'any',
-  entropy_coef_delta: 'any',
-  entropy_target: 'any',
+  entropy_coef_min: [0],
+  entropy_coef_max: [1],
+  entropy_coef_delta: [0.005],
+  entropy_target: [0.2],
 };
 
 /** Keys that choose or belong to a loss type, known to every command of TRL's trainers. */
@@ -121,7 +120,7 @@ const weightsOf = (layers: readonly Layer[], losses: number): readonly number[] 
 const checkDormant = (values: ReadonlyMap<string, Given>, used: ReadonlySet<string>, name: string) => {
   for (const [key, allowed] of Object.entries(dormant)) {
     const given = values.get(key);
-    if (!given || used.has(key) || given.value === null || allowed === 'any') continue;
+    if (!given || used.has(key) || given.value === null) continue;
     if (allowed.includes(given.value)) continue;
     throw invalid(
       `${placeOf(key, given.from)} is ${JSON.stringify(given.value)}, but the loss ${name} has no ` +
@@ -134,7 +133,9 @@ const checkDormant = (values: ReadonlyMap<string, Given>, used: ReadonlySet<stri
 const withAlphaDivergence = (values: ReadonlyMap<string, Given>): ReadonlyMap<string, Given> => {
   const changed = new Map(values);
   if (values.get('f_divergence_type')?.value !== 'alpha_divergence') {
-    changed.delete('f_alpha_divergence_coef');
+    if (values.get('f_alpha_divergence_coef')?.value === 0.5) {
+      changed.delete('f_alpha_divergence_coef');
+    }
   } else if (!values.has('f_alpha_divergence_coef')) {
     changed.set('f_alpha_divergence_coef', { value: 0.5, from: 'the defaults' });
   }

@@ -63,6 +63,11 @@ const kindOf = (key: string, entries: readonly ObjectiveEntry[]): KeyKind | unde
   return lossKeys.includes(key) || foreignNames.includes(key) ? 'any' : undefined;
 };
 
+/** null lifts a limit, where there can be none; elsewhere it means: as by default. */
+const takesNull = (key: string): boolean =>
+  Object.hasOwn(settingsSchema.shape, key) &&
+  settingsSchema.shape[key as SettingName].safeParse(null).success;
+
 const unknownKey = (key: string, from: string, entry: ObjectiveEntry): Error => {
   const own = Object.entries(entry.options).map(([name, spec]) => optionKey(name, spec));
   const known = [...settingNames, ...own, ...Object.keys(aliases)];
@@ -99,7 +104,7 @@ const readLayer = (
     if (kind === undefined) throw unknownKey(key, from, command.entry);
     const value = read(kind, raw);
     if (kind !== 'any' || !foreignNames.includes(key)) {
-      if (value !== null || from === 'flags') put(key, value);
+      if (value !== null || takesNull(key)) put(key, value);
       continue;
     }
     const treated = treatForeign(key, value, { beside: layer.values, online });
@@ -128,7 +133,7 @@ const parseSettings = (values: Values, command: TrainingCommand): Settings => {
   const settings: Record<string, unknown> = { ...defaultsOf(command) };
   for (const name of settingNames) {
     const given = values.get(name);
-    if (given) settings[name] = given.value ?? infoOf(name).default;
+    if (given) settings[name] = given.value;
   }
   const { data, error } = settingsSchema.safeParse(settings);
   if (data) return data;

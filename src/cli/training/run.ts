@@ -28,7 +28,7 @@ import { Interrupt } from './interrupt.js';
 import { type RunModels, loadModels } from './models.js';
 import { type Plans, optimizerOf, plansOf, stepOptions } from './plan.js';
 import { type Prepared, checkOutput, openingOptions, prepare } from './prepare.js';
-import { makeSource, openTrainingJudge, opponentOf } from './source.js';
+import { checkJudge, makeSource, openTrainingJudge, opponentOf } from './source.js';
 
 /** About this invocation, not about the run. */
 const invocation: readonly SettingName[] = ['resume_from_checkpoint', 'overwrite_output_dir'];
@@ -274,6 +274,7 @@ const farewell = (folder: RunFolder, completed: boolean, last: string): void => 
 /** Trains. Throws AlignlabError. */
 export const runTraining = async (config: ResolvedConfig): Promise<void> => {
   const output = await checkOutput(config);
+  checkJudge(config);
   const prepared = await prepare(config);
   const judge = await openTrainingJudge(config, prepared.encoder);
   await using models = await loadModels(prepared.folder, config.settings, config.objective);

@@ -127,21 +127,24 @@ const needsJudge = (command: string): Error =>
       'preference-model:FOLDER or endpoint:URL.',
   );
 
+/** Is there a judge where one is needed, and none where it would have nothing to do? */
+export const checkJudge = ({ command, settings }: ResolvedConfig): void => {
+  const { judge, replay: recorded } = settings;
+  const isJudged = command.source === 'on-policy' && recorded === null;
+  if (isJudged && judge === null) throw needsJudge(command.name);
+  if (isJudged || judge === null) return;
+  throw invalid(
+    recorded === null
+      ? `${command.name} takes no judge: its samples are unlabelled. Remove --judge.`
+      : 'The samples of --replay are judged already. Remove --judge.',
+  );
+};
+
 /** The judge of the samples; null where there are none, or nobody judges them. */
 export const openTrainingJudge = async (
-  { command, settings }: ResolvedConfig,
+  { settings }: ResolvedConfig,
   encoder: Encoder,
 ): Promise<Judge<'proxy'> | null> => {
-  const { judge, judge_options: options, replay: recorded } = settings;
-  const isJudged = command.source === 'on-policy' && recorded === null;
-  if (!isJudged) {
-    if (judge === null) return null;
-    throw invalid(
-      recorded === null
-        ? `${command.name} takes no judge: its samples are unlabelled. Remove --judge.`
-        : 'The samples of --replay are judged already. Remove --judge.',
-    );
-  }
-  if (judge === null) throw needsJudge(command.name);
-  return openJudge(judge, { encoder, role: 'proxy', options });
+  const { judge, judge_options: options } = settings;
+  return judge === null ? null : openJudge(judge, { encoder, role: 'proxy', options });
 };

@@ -75,7 +75,8 @@ export const rateSummary = (story: Story, parsed: Parsed): Terms => {
   });
   const rightLooks = looks.filter(Boolean).length;
   const own = truths.filter(
-    ({ said }) => deedOf(said.slots.deed ?? '')?.own === said.slots.deed || said.slots.gave === 'handed',
+    ({ said }) =>
+      deedOf(said.slots.deed ?? '')?.own === said.slots.deed || said.slots.gave === 'handed',
   );
   const starts = parsed.clauses.flatMap(({ slots }) => slots.start ?? []);
   const near = accounts.filter((account) => !isTrue(account));

@@ -139,7 +139,7 @@ export const storyDrawer = (difficulty: Difficulty, grammar: Grammar): Draw => {
       if (i >= salient) return filler();
       return i === giftAt ? gift() : deed();
     });
-    return { events: Array.from(listed, () => take(listed, stream)) };
+    return { events: Array.from({ length: total }, () => take(listed, stream)) };
   };
 };
 
@@ -150,5 +150,5 @@ export const readStory = (grammar: Grammar, prompt: string): Story | null => {
   const text = /^Story: (.*)\nSummary:$/.exec(prompt)?.[1];
   if (text === undefined) return null;
   const { clauses, errors } = grammar.parse(text);
-  return errors === 0 && clauses.length > 0 ? { events: clauses } : null;
+  return errors === 0 && clauses.some(isSalient) ? { events: clauses } : null;
 };
