@@ -64,13 +64,15 @@ const loadJudgeModel = async (name: string) => {
 };
 
 /** A judge with another tokenizer reads the text. */
-const readingText = (own: Encoder) => ({ prompt, response }: ScoreRequest) => {
-  const end = response.truncated || !own.eos ? [] : [own.eos.id];
-  return {
-    prompt: own.encodePrompt(prompt),
-    response: Int32Array.from([...own.encodeContinuation(response.text), ...end]),
+const readingText =
+  (own: Encoder) =>
+  ({ prompt, response }: ScoreRequest) => {
+    const end = response.truncated || !own.eos ? [] : [own.eos.id];
+    return {
+      prompt: own.encodePrompt(prompt),
+      response: Int32Array.from([...own.encodeContinuation(response.text), ...end]),
+    };
   };
-};
 
 const rewardModel = async <Role extends JudgeRole>(
   name: string,

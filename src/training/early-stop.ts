@@ -2,6 +2,7 @@
 import type { JsonValue } from '../checkpoint/json.js';
 import { isObject } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
+import { refuseUnknown } from './known-options.js';
 
 export interface EarlyStopOptions {
   /** Name of the evaluation metric: 'eval_loss', 'eval_rewards/accuracies' … */
@@ -27,7 +28,9 @@ export class EarlyStop {
   #bestStep: number | null = null;
   #waited = 0;
 
-  constructor({ metric, patience, minDelta = 0, greaterIsBetter }: EarlyStopOptions) {
+  constructor(options: EarlyStopOptions) {
+    const { metric, patience, minDelta = 0, greaterIsBetter } = options;
+    refuseUnknown('EarlyStop', options, ['metric', 'patience', 'minDelta', 'greaterIsBetter']);
     if (!Number.isSafeInteger(patience) || patience < 1) {
       refuse(`Patience must be a number of evaluations, 1 or more, got ${String(patience)}.`);
     }

@@ -4,6 +4,7 @@ import type { JsonValue } from '../checkpoint/json.js';
 import type { LanguageModel } from '../engine/model.js';
 import { AlignlabError } from '../errors.js';
 import type { Objective } from '../objectives/objective.js';
+import { abortable } from './abortable.js';
 import { type Accumulated, accumulate, namingExamples } from './accumulate.js';
 import { gatherExperience, rowsBefore } from './experience.js';
 import { checkStart } from './invariants.js';
@@ -151,7 +152,8 @@ export class Loop {
     const { source, batchSize, rollouts, seed, signal } = this.#settings;
     if (!this.#rollout) {
       const context = { step: this.#step, ...(signal ? { signal } : {}) };
-      const examples = await source.take(batchSize * rollouts.miniBatches, context);
+      const count = batchSize * rollouts.miniBatches;
+      const examples = await abortable(source.take(count, context), signal);
       this.#checkAbort();
       if (examples.length === 0) return null;
       this.#taken += examples.length;
@@ -248,12 +250,9 @@ export class Loop {
 
   async #evaluate(): Promise<void> {
     const { evaluate, recorder, earlyStop, signal, policy } = this.#settings;
-    const metrics = await evaluate!.run({
-      step: this.#step,
-      policy,
-      reference: this.#learner.reference,
-      ...(signal ? { signal } : {}),
-    });
+    const { reference } = this.#learner;
+    const context = { step: this.#step, policy, reference, ...(signal ? { signal } : {}) };
+    const metrics = await abortable(evaluate!.run(context), signal);
     await recorder?.logEvaluation(this.#step, metrics);
     if (earlyStop?.update(this.#step, metrics)) this.#stopped = true;
   }

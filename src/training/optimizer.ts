@@ -1,32 +1,20 @@
 // AdamW as an option of train(): its settings, checked when they are written down.
 import type { AdamWOptions } from '../engine/optimizer.js';
 import { AlignlabError } from '../errors.js';
+import { refuseUnknown } from './known-options.js';
 
 export interface Optimizer extends AdamWOptions {
   readonly name: 'adamw';
 }
 
-const names = new Set([
-  'learningRate',
-  'betas',
-  'epsilon',
-  'weightDecay',
-  'noDecay',
-  'maxGradNorm',
-]);
+const names = ['learningRate', 'betas', 'epsilon', 'weightDecay', 'noDecay', 'maxGradNorm'];
 
 /**
  * AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) with clipping by the global norm. Ranges are
  * checked by the engine at the first step; names and the learning rate here.
  */
 export const adamW = (options: AdamWOptions): Optimizer => {
-  const unknown = Object.keys(options).find((name) => !names.has(name));
-  if (unknown !== undefined) {
-    throw new AlignlabError(
-      'OPTION_INVALID',
-      `adamW has no option "${unknown}". It has ${[...names].join(', ')}.`,
-    );
-  }
+  refuseUnknown('adamW', options, names);
   if (!(Number.isFinite(options.learningRate) && options.learningRate >= 0)) {
     throw new AlignlabError(
       'OPTION_INVALID',

@@ -6,6 +6,7 @@ import type { Objective } from '../objectives/objective.js';
 import type { Source } from '../sources/source.js';
 import type { EarlyStop } from './early-stop.js';
 import { type StepPlan, plannedSteps } from './evaluation-schedule.js';
+import { refuseUnknown } from './known-options.js';
 import type { Critic } from './learner.js';
 import { type Normalization, checkNormalization } from './normalization.js';
 import type { Optimizer } from './optimizer.js';
@@ -105,6 +106,44 @@ const whole = (name: string, value: unknown, least = 1): void => {
   refuse(`${name} must be a whole number from ${least} up, got ${String(value)}.`);
 };
 
+/** Complete by its type: what is not here is not known to train(). */
+const known: Readonly<Record<keyof TrainOptions, true>> = {
+  policy: true,
+  source: true,
+  objective: true,
+  optimizer: true,
+  steps: true,
+  reference: true,
+  startsFromReference: true,
+  startsOnPolicy: true,
+  referenceSync: true,
+  critic: true,
+  schedule: true,
+  batchSize: true,
+  normalization: true,
+  maxTokensPerPass: true,
+  maxLength: true,
+  rollouts: true,
+  recompute: true,
+  logEntropy: true,
+  evaluate: true,
+  checkpoints: true,
+  earlyStop: true,
+  recorder: true,
+  resume: true,
+  manifest: true,
+  seed: true,
+  signal: true,
+};
+
+const checkNames = (options: TrainOptions): void => {
+  refuseUnknown('train()', options, Object.keys(known));
+  const { referenceSync, critic, evaluate } = options;
+  if (referenceSync) refuseUnknown('referenceSync', referenceSync, ['every', 'alpha']);
+  if (critic) refuseUnknown('critic', critic, ['model', 'optimizer']);
+  if (evaluate) refuseUnknown('evaluate', evaluate, ['every', 'atStart', 'run']);
+};
+
 const checkModels = (options: TrainOptions): void => {
   const { policy, objective, critic, reference, referenceSync } = options;
   if (!(policy instanceof LanguageModel)) refuse('policy must be a LanguageModel.');
@@ -149,6 +188,7 @@ const checkFlow = (options: TrainOptions): void => {
 
 /** Throws OPTION_INVALID. */
 export const checkOptions = (options: TrainOptions): Settings => {
+  checkNames(options);
   checkModels(options);
   checkFlow(options);
   const { policy, steps = Infinity, batchSize = 8, maxTokensPerPass = 8192, seed = 0 } = options;

@@ -5,6 +5,7 @@ import { isObject } from '../checkpoint/json.js';
 import { shuffled } from '../data/random.js';
 import { AlignlabError } from '../errors.js';
 import type { Example, Response } from '../text/example.js';
+import { refuseUnknown } from './known-options.js';
 import type { Experience, Known } from './rows.js';
 
 export interface RolloutOptions {
@@ -26,7 +27,9 @@ export interface Rollout {
 
 export type Reuse = Required<RolloutOptions>;
 
-export const checkRollouts = ({ epochs = 1, miniBatches = 1 }: RolloutOptions): Reuse => {
+export const checkRollouts = (options: RolloutOptions): Reuse => {
+  const { epochs = 1, miniBatches = 1 } = options;
+  refuseUnknown('rollouts', options, ['epochs', 'miniBatches']);
   for (const [name, value] of Object.entries({ epochs, miniBatches })) {
     if (Number.isSafeInteger(value) && value >= 1) continue;
     throw new AlignlabError(

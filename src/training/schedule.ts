@@ -1,6 +1,7 @@
 // Learning-rate schedules: pure functions of the step, with the factors of transformers'
 // get_scheduler, so that a resumed run needs no state for them.
 import { AlignlabError } from '../errors.js';
+import { refuseUnknown } from './known-options.js';
 
 /** Names of transformers' lr_scheduler_type. */
 export const scheduleTypes = [
@@ -27,6 +28,15 @@ export interface ScheduleOptions {
   readonly minLearningRate?: number;
   readonly minLearningRateRatio?: number;
 }
+
+const known: Readonly<Record<keyof ScheduleOptions, true>> = {
+  type: true,
+  warmupSteps: true,
+  warmupRatio: true,
+  numCycles: true,
+  minLearningRate: true,
+  minLearningRateRatio: true,
+};
 
 /** The learning rate of each optimiser step, the first being step 1. */
 export type Schedule = (step: number) => number;
@@ -118,6 +128,7 @@ export const learningRateSchedule = (
   options: ScheduleOptions = {},
 ): Schedule => {
   const { type = 'linear' } = options;
+  refuseUnknown('The schedule', options, Object.keys(known));
   if (!scheduleTypes.includes(type)) {
     refuse(`The schedule must be one of ${scheduleTypes.join(', ')}; got "${type}".`);
   }

@@ -8,7 +8,7 @@ import { AlignlabError } from '../errors.js';
 export interface Behaviour {
   /**
    * 0: blind to what is good. 1: nearly always the better move. Of a range, each response draws
-   * its own. Default [0.2, 0.8].
+   * its own. Default [0.1, 0.6].
    */
   readonly quality?: number | readonly [number, number];
   /** Of every choice. Default 1; towards 0 only the likeliest move is left. */
@@ -68,7 +68,7 @@ export const resolveBehaviour = (
   if (stray !== undefined) {
     refuse(`A behaviour has no setting ${show(stray)}. It has ${[...known].join(', ')}.`);
   }
-  const { quality = [0.2, 0.8], temperature = 1, topK = null } = behaviour;
+  const { quality = [0.1, 0.6], temperature = 1, topK = null } = behaviour;
   const range = typeof quality === 'number' ? ([quality, quality] as const) : quality;
   const [low, high] = range;
   if (!(range.length === 2 && low >= 0 && low <= high && high <= 1)) {

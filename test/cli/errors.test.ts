@@ -50,7 +50,10 @@ test('data that are not there, empty, or of another kind', async (t) => {
   const model = await makeStart(join(folder, 'start'));
   const output = join(folder, 'out');
   const common = { model, output };
-  t.regex(await run('dpo', { ...common, dataset: join(folder, 'no.jsonl') }), /no\.jsonl.*does not exist/);
+  t.regex(
+    await run('dpo', { ...common, dataset: join(folder, 'no.jsonl') }),
+    /no\.jsonl.*does not exist/,
+  );
   t.regex(await run('dpo', { ...common, dataset: 'trl-lib/ultrafeedback' }), /--repo-type dataset/);
   t.regex(await run('dpo', common), /no data.*--dataset/);
   const empty = join(folder, 'empty.jsonl');
@@ -61,8 +64,14 @@ test('data that are not there, empty, or of another kind', async (t) => {
   t.regex(await run('kto', { ...common, dataset: prompts }), /completions with a label/);
   const rows = await writeLines(join(folder, 'rows.jsonl'), pairs(2));
   const columns = '{prompt: question}';
-  t.regex(await run('dpo', { ...common, dataset: rows, columns }), /rows\.jsonl:1.*"question".*prompt/s);
-  t.regex(await run('dpo', { ...common, dataset: rows, max_length: '3', truncation_mode: 'drop' }), /None of the 2 records.*max_length/s);
+  t.regex(
+    await run('dpo', { ...common, dataset: rows, columns }),
+    /rows\.jsonl:1.*"question".*prompt/s,
+  );
+  t.regex(
+    await run('dpo', { ...common, dataset: rows, max_length: '3', truncation_mode: 'drop' }),
+    /None of the 2 records.*max_length/s,
+  );
   t.false((await readdir(folder)).includes('out'), 'no folder is made for a run that cannot be');
 });
 
@@ -104,12 +113,21 @@ test('evaluation without held-out rows, and judges that are none', async (t) => 
   const model = await makeStart(join(folder, 'start'));
   const dataset = await writeLines(join(folder, 'rows.jsonl'), pairs(4));
   const common = { model, dataset, output: join(folder, 'out') };
-  t.regex(await run('dpo', { ...common, eval_strategy: 'steps' }), /--eval-dataset.*--test-split-size/s);
+  t.regex(
+    await run('dpo', { ...common, eval_strategy: 'steps' }),
+    /--eval-dataset.*--test-split-size/s,
+  );
   t.regex(await run('online-dpo', common), /needs a judge.*rule:NAME/s);
   const online = { ...common, max_completion_length: '4' };
-  t.regex(await run('online-dpo', { ...online, judge: 'rule:lenght' }), /no rule "lenght".*length/s);
+  t.regex(
+    await run('online-dpo', { ...online, judge: 'rule:lenght' }),
+    /no rule "lenght".*length/s,
+  );
   t.regex(await run('online-dpo', { ...online, judge: 'gpt' }), /no judge.*reward-model:FOLDER/s);
-  t.regex(await run('grpo', { ...online, judge: 'reward-model:org/name' }), /hf download org\/name/);
+  t.regex(
+    await run('grpo', { ...online, judge: 'reward-model:org/name' }),
+    /hf download org\/name/,
+  );
   t.regex(await run('hypo', { ...common, judge: 'rule:length' }), /takes no judge/);
   t.regex(
     await run('online-dpo', { ...online, judge: 'rule:length', temperature: '0.7' }),

@@ -169,6 +169,11 @@ test('rows of another kind, and incomplete rows, are refused by number and name'
     if (objective.needs.reference) {
       const without = sequences.map(({ reference: _, ...rest }) => rest);
       refused({ ...rows[0]!, sequences: without }, /Row 1 has no reference/);
+      const long = sequences.map((one) => ({
+        ...one,
+        reference: doubles([-1, -1, -1, -1, -1, -1]),
+      }));
+      refused({ ...rows[0]!, sequences: long }, /Row 1 has 6 reference for the \d tokens/);
     }
   }
 });

@@ -96,7 +96,7 @@ const answer = async (session: Session, text: Text, turn: number): Promise<strin
 
 const converse = async (session: Session): Promise<void> => {
   const { options } = session;
-  const isTerminal = process.stdin.isTTY === true;
+  const isTerminal = process.stdin.isTTY;
   const input = createInterface({
     input: process.stdin,
     ...(isTerminal ? { output: process.stderr, prompt: '> ' } : {}),

@@ -72,7 +72,9 @@ const rules: Readonly<Record<string, Rule>> = {
     return value === false && online ? { set: { train_sampling_strategy: 'sequential' } } : null;
   },
   logging_strategy: (value) =>
-    value === null || value === 'steps' ? null : { refuse: 'set logging_steps; lines are by steps' },
+    value === null || value === 'steps'
+      ? null
+      : { refuse: 'set logging_steps; lines are by steps' },
   logging_first_step: ignored('the first step is always in metrics.jsonl'),
   reward_model_path: (value) =>
     typeof value === 'string' ? { set: { judge: `reward-model:${value}` } } : null,
@@ -81,7 +83,10 @@ const rules: Readonly<Record<string, Rule>> = {
   reward_funcs: (value) =>
     isOff(value) || (Array.isArray(value) && value.length === 0)
       ? null
-      : { refuse: 'reward functions are Python. Use --judge rule:NAME, or the library from a script' },
+      : {
+          refuse:
+            'reward functions are Python. Use --judge rule:NAME, or the library from a script',
+        },
   num_generations_eval: ignored('evaluation draws one sample of a prompt'),
   generation_batch_size: off('set steps_per_generation, or num_mini_batches'),
   // TRL: [lowest, highest].
@@ -99,7 +104,7 @@ const rules: Readonly<Record<string, Rule>> = {
   completion_only_loss: (value) =>
     value === null ? null : { set: { include_prompt: value === false } },
   optim: (value) =>
-    value === null || String(value).startsWith('adamw_torch')
+    value === null || (typeof value === 'string' && value.startsWith('adamw_torch'))
       ? null
       : { refuse: 'the optimiser is AdamW. Use adamw_torch' },
   disable_dropout: (value) => (value === false ? { note: dropout } : null),
@@ -139,7 +144,10 @@ const rules: Readonly<Record<string, Rule>> = {
   activation_offloading: (value) =>
     isOff(value) ? null : { set: { gradient_checkpointing: true } },
   ...many(['load_in_8bit', 'load_in_4bit'], off(quantised)),
-  ...many(['use_dora', 'use_rslora', 'lora_modules_to_save', 'lora_target_parameters'], off(adapters)),
+  ...many(
+    ['use_dora', 'use_rslora', 'lora_modules_to_save', 'lora_target_parameters'],
+    off(adapters),
+  ),
   ...many(
     ['lora_r', 'lora_alpha', 'lora_dropout', 'lora_target_modules', 'lora_task_type'],
     ignored('it matters with use_peft only'),
@@ -159,7 +167,12 @@ const rules: Readonly<Record<string, Rule>> = {
   ),
   ...many(
     [
-      ...['ddp_find_unused_parameters', 'ddp_bucket_cap_mb', 'ddp_broadcast_buffers', 'ddp_backend'],
+      ...[
+        'ddp_find_unused_parameters',
+        'ddp_bucket_cap_mb',
+        'ddp_broadcast_buffers',
+        'ddp_backend',
+      ],
       ...['ddp_static_graph', 'ddp_timeout', 'local_rank', 'num_processes', 'num_machines'],
       ...['average_tokens_across_devices', 'ds3_gather_for_generation', 'ignore_bias_buffers'],
       ...['accelerate_config', 'accelerator_config', 'parallelism_config', 'fsdp_config'],
@@ -177,9 +190,19 @@ const rules: Readonly<Record<string, Rule>> = {
       ...['torch_compile_mode', 'use_liger_kernel', 'liger_kernel_config', 'cache_implementation'],
       ...['torch_empty_cache_steps', 'gradient_checkpointing_kwargs', 'bf16_full_eval'],
       ...['fp16_full_eval', 'eval_use_gather_object', 'enable_jit_checkpoint'],
-      ...['cast_lm_head_to_fp32', 'use_transformers_paged', 'optim_args', 'precompute_ref_batch_size'],
+      ...[
+        'cast_lm_head_to_fp32',
+        'use_transformers_paged',
+        'optim_args',
+        'precompute_ref_batch_size',
+      ],
       ...['use_transformers_continuous_batching', 'transformers_continuous_batching_config'],
-      ...['eval_accumulation_steps', 'eval_do_concat_batches', 'batch_eval_metrics', 'jit_mode_eval'],
+      ...[
+        'eval_accumulation_steps',
+        'eval_do_concat_batches',
+        'batch_eval_metrics',
+        'jit_mode_eval',
+      ],
     ],
     ignored('the engine has one way to compute, and it changes no result'),
   ),

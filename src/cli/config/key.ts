@@ -4,7 +4,8 @@ import { z } from 'zod';
 export type KeyKind = 'number' | 'boolean' | 'text' | 'any';
 
 /** When a key has something to act on; elsewhere, setting it to another value raises. */
-export type KeyScope = 'always' | 'reference' | 'samples' | 'pairs' | 'mixture' | 'hybrid' | 'critic';
+export type KeyScope =
+  'always' | 'reference' | 'samples' | 'pairs' | 'mixture' | 'hybrid' | 'critic';
 
 export interface KeyInfo {
   readonly help: string;
@@ -30,7 +31,7 @@ export const keysOf = (group: string) => {
     said: Said<z.output<S>>,
   ): S => {
     const { default: value, scope = 'always' } = said;
-    const own = schema.clone() as S; // schemas such as `words` serve several keys
+    const own = schema.clone(); // schemas such as `words` serve several keys
     keyInfo.set(own, { help, group, kind, default: value, scope });
     return own;
   };

@@ -54,7 +54,11 @@ const dormant: Readonly<Record<string, readonly unknown[]>> = {
 export const lossKeys: readonly string[] = ['loss_type', 'loss_weights', ...Object.keys(dormant)];
 
 /** Settings that are at the same time options of some objectives: one value, for both. */
-const shared: readonly string[] = ['max_completion_length', 'num_generations', 'missing_eos_penalty'];
+const shared: readonly string[] = [
+  'max_completion_length',
+  'num_generations',
+  'missing_eos_penalty',
+];
 
 /** The key of an objective's option. */
 export const optionKey = (name: string, { trl }: { readonly trl?: string }): string => {
@@ -117,7 +121,11 @@ const weightsOf = (layers: readonly Layer[], losses: number): readonly number[] 
   );
 };
 
-const checkDormant = (values: ReadonlyMap<string, Given>, used: ReadonlySet<string>, name: string) => {
+const checkDormant = (
+  values: ReadonlyMap<string, Given>,
+  used: ReadonlySet<string>,
+  name: string,
+) => {
   for (const [key, allowed] of Object.entries(dormant)) {
     const given = values.get(key);
     if (!given || used.has(key) || given.value === null) continue;

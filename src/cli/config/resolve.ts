@@ -6,13 +6,7 @@ import { didYouMean } from '../../suggest.js';
 import { type TrainingCommand, drawsPairs } from './commands.js';
 import { foreignNames, treatForeign } from './foreign.js';
 import { type KeyInfo, type KeyKind, keyInfo } from './key.js';
-import {
-  type SettingName,
-  type Settings,
-  aliases,
-  settingNames,
-  settingsSchema,
-} from './keys.js';
+import { type SettingName, type Settings, aliases, settingNames, settingsSchema } from './keys.js';
 import { type Layer, fromFlag, fromYaml, invalid, placeOf } from './layers.js';
 import { type ObjectiveChoice, chooseObjective, lossKeys, optionKey } from './objective.js';
 
@@ -167,13 +161,9 @@ const withoutServices = (settings: Settings, notes: Note[]): Settings => {
 export const missingScopes = ({
   command: { name, source },
   objective: { needs },
-}: Pick<ResolvedConfig, 'command' | 'objective'>): Partial<
-  Record<KeyInfo['scope'], string>
-> => ({
+}: Pick<ResolvedConfig, 'command' | 'objective'>): Partial<Record<KeyInfo['scope'], string>> => ({
   ...(needs.reference || needs.exactKl ? {} : { reference: `${name} uses no reference` }),
-  ...(source === 'dataset'
-    ? { samples: `${name} draws no samples, it trains on a dataset` }
-    : {}),
+  ...(source === 'dataset' ? { samples: `${name} draws no samples, it trains on a dataset` } : {}),
   ...(drawsPairs(name) ? {} : { pairs: `${name} has no pairs that a judge labels` }),
   ...(name === 'nash-md' ? {} : { mixture: `${name} has no such opponent` }),
   ...(source === 'hybrid' ? {} : { hybrid: `${name} takes no pairs beside its samples` }),

@@ -119,7 +119,10 @@ const wins: Measure = async (policy, bench) => {
 const accuracy: Measure = async (policy, { reference, examples }) => {
   const found = await classifyPairs(examples ?? [], { policy, reference });
   const drift = reference ? 'log-ratio' : 'log-prob';
-  const nats = (name: string, { mean: value, standardError }: typeof found.margin): Measurement => ({
+  const nats = (
+    name: string,
+    { mean: value, standardError }: typeof found.margin,
+  ): Measurement => ({
     name,
     value,
     ...interval(value, standardError),

@@ -20,7 +20,14 @@ import { number } from '../output.js';
 import { loadExamples, loadPrompts, openData } from '../training/data.js';
 import { openEncoder } from '../training/text.js';
 
-export const metricNames = ['kl', 'win-rate', 'score', 'accuracy', 'perplexity', 'best-of-n'] as const;
+export const metricNames = [
+  'kl',
+  'win-rate',
+  'score',
+  'accuracy',
+  'perplexity',
+  'best-of-n',
+] as const;
 export type MetricName = (typeof metricNames)[number];
 
 export interface EvaluationFlags {
@@ -51,22 +58,31 @@ export interface EvaluationFlags {
 export const addEvaluationOptions = (command: Command): Command => {
   const options = [
     new Option('--dataset <file>', 'file, folder or glob of prompts, pairs or texts'),
-    new Option('--split <name>', 'of a folder: the files with this word in the name').default('test'),
+    new Option('--split <name>', 'of a folder: the files with this word in the name').default(
+      'test',
+    ),
     new Option('--format <name>', 'what a row is; default: by its keys'),
     new Option('--columns <yaml>', '{prompt: question, chosen: good}'),
     new Option('--on-bad-row <what>', 'error or skip').choices(['error', 'skip']).default('error'),
     new Option('--reference <folder>', 'for KL and accuracy; the start policy of the training'),
     new Option('--opponent <folder>', 'for the win rate; default: the reference'),
-    new Option('--judge <judge>', 'rule:NAME, reward-model:FOLDER, preference-model:FOLDER, endpoint:URL'),
+    new Option(
+      '--judge <judge>',
+      'rule:NAME, reward-model:FOLDER, preference-model:FOLDER, endpoint:URL',
+    ),
     new Option('--judge-options <yaml>', 'parameters of the judge'),
     new Option('--proxy-judge <judge>', 'picks the best of n; default: the judge'),
     new Option('--metrics <names>', `of ${metricNames.join(', ')}; default: what the inputs allow`),
     new Option('--best-of-n <ns>', 'sizes, separated by commas').default('1,2,4,8'),
     new Option('--samples <n>', 'of each prompt, for KL and score').default(1).argParser(number),
-    new Option('--max-prompts <n>', 'rows to use at most, the first ones').default(256).argParser(number),
+    new Option('--max-prompts <n>', 'rows to use at most, the first ones')
+      .default(256)
+      .argParser(number),
     new Option('--max-completion-length <n>', 'tokens of a sample').default(64).argParser(number),
     new Option('--max-length <n>', 'tokens of prompt and response').argParser(number),
-    new Option('--temperature <t>', 'of samples that are judged; KL is at 1').default(1).argParser(number),
+    new Option('--temperature <t>', 'of samples that are judged; KL is at 1')
+      .default(1)
+      .argParser(number),
     new Option('--chat-template <file>', "Jinja file; default: the tokenizer's own"),
     new Option('--seed <n>', 'same seed, same numbers').default(0).argParser(number),
     new Option('--dtype <dtype>', 'auto, f32 or bf16').default('auto'),
@@ -151,8 +167,9 @@ const rowsOf = async (settings: Settings, flags: EvaluationFlags, encoders: read
   const encode = (record: Parameters<Encoder['encode']>[0]) => encoder.encode(record).example;
   const examples =
     train.kind === 'prompt' ? null : (await loadExamples(train, encode)).items.slice(0, most);
-  const prompts =
-    train.kind === 'text' ? [] : (await loadPrompts(train, promptEncoder)).items.slice(0, most);
+  // Only samples need them, and only these are drawn for a reference or a judge.
+  const draws = train.kind !== 'text' && (flags.reference ?? flags.judge) !== undefined;
+  const prompts = draws ? (await loadPrompts(train, promptEncoder)).items.slice(0, most) : [];
   return { examples, prompts };
 };
 

@@ -64,7 +64,7 @@ const missing = async (path: string): Promise<AlignlabError | null> => {
 type FormatName = (typeof formatNames)[number];
 
 const rowOptions = ({ format, columns, on_bad_row: onBadRow, conversational }: Settings) => ({
-  ...(format === 'auto' ? {} : { format: format as FormatName }),
+  ...(format === 'auto' ? {} : { format: format }),
   ...(columns === null ? {} : { columns }),
   onBadRow,
   conversational,
@@ -93,12 +93,17 @@ const partSpec = async (part: MixturePart, settings: Settings) => {
   const paths = path === undefined || builders.includes(path) ? files : path;
   if (paths === undefined) throw invalid('Each entry of datasets needs a path, or data_files.');
   const named = word !== undefined;
-  const spec = await fileSpec([paths].flat(), settings, word ?? settings.dataset_train_split, named);
+  const spec = await fileSpec(
+    [paths].flat(),
+    settings,
+    word ?? settings.dataset_train_split,
+    named,
+  );
   const share = weight ?? fraction;
   return {
     ...spec,
     ...(columns ? { columns } : {}),
-    ...(format === undefined ? {} : { format: format as FormatName }),
+    ...(format === undefined ? {} : { format: format }),
     ...(share === undefined ? {} : { weight: share }),
   };
 };
@@ -130,7 +135,10 @@ const converted = (dataset: Dataset, { rows, needs, options }: Objective): Datas
   if (kind === 'preference' && rows.includes('pair')) return dataset;
   if (rows.includes('completion') && kind !== 'text') {
     const { targets } = options;
-    return toCompletions(dataset, targets === 'rejected' || targets === 'both' ? targets : 'chosen');
+    return toCompletions(
+      dataset,
+      targets === 'rejected' || targets === 'both' ? targets : 'chosen',
+    );
   }
   return dataset;
 };

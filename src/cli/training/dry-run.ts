@@ -17,7 +17,9 @@ const spell = ({ encoder }: Prepared, tokens: Int32Array): string =>
 
 /** Ids, those that are trained in brackets. */
 const ids = (tokens: Int32Array, trained: boolean): string => {
-  const shown = Array.from(tokens.subarray(0, shownTokens), (id) => (trained ? `[${id}]` : `${id}`));
+  const shown = Array.from(tokens.subarray(0, shownTokens), (id) =>
+    trained ? `[${id}]` : `${id}`,
+  );
   const more = tokens.length > shownTokens ? ` ... ${tokens.length} tokens` : '';
   return shown.join(' ') + more;
 };
@@ -69,7 +71,10 @@ const lengths = (examples: readonly Example[]): string => {
   );
   const rows = [
     ['tokens', 'least', 'median', '90 %', '99 %', 'most'],
-    lengthRow('prompt', examples.map(({ prompt }) => prompt.length)),
+    lengthRow(
+      'prompt',
+      examples.map(({ prompt }) => prompt.length),
+    ),
     ...roles,
   ];
   return table(rows, '  ');

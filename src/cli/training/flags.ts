@@ -43,7 +43,10 @@ const objectiveOptions = ({ options, title }: ObjectiveEntry): Option[] =>
 const ownOptions = (): Option[] =>
   [
     new Option('--config <file>', 'YAML with these keys in snake_case; flags win over it'),
-    new Option('--dry-run', 'show configuration, first examples, lengths and memory; write nothing'),
+    new Option(
+      '--dry-run',
+      'show configuration, first examples, lengths and memory; write nothing',
+    ),
     new Option('--print-config', 'show the resolved configuration as YAML and end'),
   ].map((each) => each.helpGroup('Options:'));
 

@@ -28,7 +28,13 @@ const rowsOf = ({ items, counts }: Loaded<unknown>, what: string): string[] => [
   ...(counts.unlabelled > 0 ? [`${count(counts.unlabelled)} unlabelled left out`] : []),
 ];
 
-export const dataLine = ({ loaded, prompts, encoder, heldOut, heldOutPrompts }: Prepared): string => {
+export const dataLine = ({
+  loaded,
+  prompts,
+  encoder,
+  heldOut,
+  heldOutPrompts,
+}: Prepared): string => {
   const kind = loaded?.items[0]?.kind ?? '';
   const parts = [
     ...(loaded ? rowsOf(loaded, `${kind}s`) : []),
@@ -98,11 +104,14 @@ export const header = (
   const batch = batchOf(config);
   const from = fromStep === 0 ? '' : `, going on after step ${fromStep}`;
   const rows = [
-    ['model', `${basename(resolve(folder))}: ${policy.family}, ${count(checkpoint.parameters)} parameters, ${policy.dtype}`],
+    [
+      'model',
+      `${basename(resolve(folder))}: ${policy.family}, ${count(checkpoint.parameters)} parameters, ${policy.dtype}`,
+    ],
     ['data', dataLine(prepared)],
     ['source', sourceLine(prepared, judge)],
     ['objective', `${config.objective.name}: ${optionsLine(prepared)}`],
     ['steps', `${count(plans.steps)} of ${count(batch.step)} ${unitOf(prepared)}${from}`],
   ];
-  return [`${config.command.title}`, table(rows, '  '), ...notesOf(prepared)].join('\n');
+  return [config.command.title, table(rows, '  '), ...notesOf(prepared)].join('\n');
 };

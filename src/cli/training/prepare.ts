@@ -152,9 +152,11 @@ export const prepare = async (config: ResolvedConfig): Promise<Prepared> => {
   const positions = checkpoint.shape.maxPosition;
   const maxLength = Math.min(settings.max_length ?? positions, positions);
   // Where rows are trained on beside samples, the limit is that of the samples.
-  const ofRows = command.source === 'hybrid' ? { ...settings, max_completion_length: null } : settings;
+  const ofRows =
+    command.source === 'hybrid' ? { ...settings, max_completion_length: null } : settings;
   const encoder = await openEncoder(tokenizer, ofRows, positions);
-  const ofPrompts = ofRows === settings ? encoder : await openEncoder(tokenizer, settings, positions);
+  const ofPrompts =
+    ofRows === settings ? encoder : await openEncoder(tokenizer, settings, positions);
   const rows =
     command.source === 'on-policy'
       ? await sampledRows(config, ofPrompts)

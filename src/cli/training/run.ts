@@ -1,18 +1,15 @@
 // A training run from the command line: header, folder, loop, progress, and where things are.
 import { basename, join, resolve } from 'node:path';
 import type { JsonObject } from '../../checkpoint/json.js';
-import { askScores } from '../../judges/checked.js';
 import type { Judge } from '../../judges/judge.js';
 import type { LanguageModel } from '../../engine/model.js';
-import { drawResponses } from '../../evaluation/samples.js';
 import { ExperienceLog, recording } from '../../sources/experience-log.js';
 import type { Source } from '../../sources/source.js';
-import type { EvaluateOptions, TrainOptions } from '../../training/options.js';
+import type { TrainOptions } from '../../training/options.js';
 import { Progress } from '../../training/progress.js';
 import {
   type Reference,
   cachedReference,
-  frozenReference,
   hashFolder,
 } from '../../training/reference.js';
 import { RunFolder } from '../../training/run-folder.js';
@@ -22,8 +19,8 @@ import { invalid } from '../config/layers.js';
 import { type ResolvedConfig, infoOf, missingScopes } from '../config/resolve.js';
 import { note, print } from '../output.js';
 import { modelFolder } from '../models.js';
+import { evaluationOf } from './evaluation.js';
 import { header } from './header.js';
-import { evaluateHeldOut } from './held-out.js';
 import { Interrupt } from './interrupt.js';
 import { type RunModels, loadModels } from './models.js';
 import { type Plans, optimizerOf, plansOf, stepOptions } from './plan.js';
@@ -114,70 +111,6 @@ const asModel = (reference: RunReference['reference']): LanguageModel | null => 
   return 'logProbs' in reference ? (reference.model ?? null) : reference;
 };
 
-/** The policy's samples to held-out prompts, scored by the judge. */
-const evaluateSamples =
-  (prepared: Prepared, judge: Judge<'proxy'>): EvaluateOptions['run'] =>
-  async ({ policy, signal }) => {
-    const { config, heldOutPrompts, encoder } = prepared;
-    if (judge.kind !== 'reward') {
-      throw invalid(
-        'Held-out prompts are scored by a reward judge, and this one compares pairs. Use ' +
-          '--eval-strategy no, and alignlab eval on checkpoints.',
-      );
-    }
-    const prompts = heldOutPrompts ?? [];
-    const { settings } = config;
-    const drawn = await drawResponses(policy, prompts, {
-      sampling: { maxNewTokens: settings.max_completion_length ?? 64 },
-      encoder,
-      seed: settings.seed,
-      ...(signal ? { signal } : {}),
-    });
-    const requests = drawn.map(([response], i) => {
-      const { tokens, text, columns } = prompts[i]!;
-      const request = { prompt: text, promptTokens: tokens, response: response! };
-      return columns ? { ...request, columns } : request;
-    });
-    const scores = (await askScores(judge, requests, signal ? { signal } : {})).filter(
-      (score) => score !== null,
-    );
-    const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
-    const lengths = drawn.map(([response]) => response!.tokens.length);
-    return {
-      reward: mean,
-      'completions/mean_length': lengths.reduce((a, b) => a + b, 0) / lengths.length,
-    };
-  };
-
-const evaluationOf = (
-  prepared: Prepared,
-  judge: Judge<'proxy'> | null,
-  plans: Plans,
-  progress: Progress,
-): Pick<TrainOptions, 'evaluate'> => {
-  const { config, heldOut, heldOutPrompts, maxLength } = prepared;
-  const { settings, objective } = config;
-  const nothing = !heldOut && !heldOutPrompts;
-  if (nothing || (settings.eval_strategy === 'no' && !settings.eval_on_start)) return {};
-  const measure: EvaluateOptions['run'] =
-    heldOutPrompts && judge
-      ? evaluateSamples(prepared, judge)
-      : ({ policy, reference, signal }) => {
-          const own = { policy, objective, reference, critic: null, maxLength, entropy: false };
-          const learner = { ...own, maxTokens: settings.micro_batch_tokens ?? 8192 };
-          const asked = { ...learner, recompute: false, ...(signal ? { signal } : {}) };
-          return evaluateHeldOut(asked, heldOut ?? [], settings.per_device_eval_batch_size);
-        };
-  const run: EvaluateOptions['run'] = async (context) => {
-    const metrics = await measure(context);
-    const shown = Object.entries(metrics).slice(0, 4);
-    const text = shown.map(([name, value]) => `${name} ${value.toPrecision(4)}`).join('  ');
-    progress.line(`held out, step ${context.step}: ${text}`);
-    return metrics;
-  };
-  return { evaluate: { every: plans.evaluations, atStart: settings.eval_on_start, run } };
-};
-
 const manifestOf = async ({ config, folder, data, encoder }: Prepared): Promise<JsonObject> => ({
   command: config.command.name,
   ...(config.settings.run_name === null ? {} : { name: config.settings.run_name }),
@@ -219,16 +152,23 @@ const loop = async (
   return true;
 };
 
-const asReference = (
-  { reference, isStart }: RunReference,
-): Pick<TrainOptions, 'reference' | 'startsFromReference'> => ({
+const asReference = ({
+  reference,
+  isStart,
+}: RunReference): Pick<TrainOptions, 'reference' | 'startsFromReference'> => ({
   ...(reference ? { reference } : {}),
   ...(isStart ? {} : { startsFromReference: false }),
 });
 
 const assemble = async (
   prepared: Prepared,
-  { models, folder, source, judge, reference }: {
+  {
+    models,
+    folder,
+    source,
+    judge,
+    reference,
+  }: {
     readonly models: RunModels;
     readonly folder: RunFolder;
     readonly source: Source;
@@ -264,7 +204,7 @@ const assemble = async (
 
 const farewell = (folder: RunFolder, completed: boolean, last: string): void => {
   if (!completed) {
-    note(`Stopped. Go on by the same command with --resume-from-checkpoint auto.`);
+    note('Stopped. Go on by the same command with --resume-from-checkpoint auto.');
     process.exitCode = 130; // as shells report an end by SIGINT
   }
   print(`policy: ${last}`);

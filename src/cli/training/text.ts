@@ -24,7 +24,8 @@ export const openEncoder = async (
 ): Promise<Encoder> => {
   const tokenizer = await Tokenizer.load(folder);
   const path = settings.chat_template_path;
-  const chatTemplate = path === null ? await ChatTemplate.load(folder) : await ChatTemplate.read(path);
+  const chatTemplate =
+    path === null ? await ChatTemplate.load(folder) : await ChatTemplate.read(path);
   return new Encoder(tokenizer, {
     bos: settings.bos,
     eos: settings.eos,
@@ -36,6 +37,6 @@ export const openEncoder = async (
     emptyCompletion: settings.empty_completion,
     chatTemplate,
     templateFallback: settings.template_fallback,
-    templateVariables: (settings.chat_template_kwargs ?? {}) as Record<string, JsonValue>,
+    templateVariables: (settings.chat_template_kwargs ?? {}),
   });
 };

@@ -99,12 +99,12 @@ class Speaker {
     });
   }
 
-  /** One to four clauses. */
+  /** One to three clauses. */
   clauses(): string[] {
     const told: string[] = [];
     const { line } = this.#scene;
     const comfort = line === 'fear' ? 0.5 : -0.6;
-    while (told.length < 4) {
+    while (told.length < 3) {
       const next = this.#chooser.pick('next', {
         feeling: [0.3, told.length === 0 ? 0.4 : 0],
         opinion: [0.3, told.length === 0 ? 0.4 : 0.1],

@@ -79,10 +79,10 @@ class Advice {
     return this.#grammar.write({ kind: 'step', slots: { verb, tool } });
   }
 
-  /** One to five steps. */
+  /** One to four steps. */
   steps(): string[] {
     const told = [this.#step()];
-    while (told.length < 5) {
+    while (told.length < 4) {
       const dried = told.at(-1) === 'let it dry';
       const next = this.#chooser.pick('next', {
         step: [0, this.#left.length > 0 && this.#used.length < 2 ? 0.4 : -0.5],

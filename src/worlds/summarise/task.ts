@@ -76,7 +76,7 @@ const select = (story: Story, grammar: Grammar, chooser: Chooser): Clause[] => {
   const salient = story.events.filter(isSalient);
   const filler = story.events.filter((event) => !isSalient(event));
   const told: Clause[] = [];
-  while (told.length < 5) {
+  while (told.length < 4) {
     const next = chooser.pick('next', {
       ...(salient.length > 0 ? { salient: [1, 1] as const } : {}),
       ...(filler.length > 0 ? { filler: [0, -0.7] as const } : {}),

@@ -1,0 +1,160 @@
+// The specification of bars with error bars. They lie, so that names of any length can be read.
+import type { TopLevelSpec } from 'vega-lite';
+import type { Bar, BarChart } from './chart.js';
+import { axisTitle } from './describe.js';
+import { rangeOf, widthOf, wrap } from './layout.js';
+import { formatInterval, formatNumber } from './numbers.js';
+import { type SizedSpec, titleLines } from './plane.js';
+import { config, lookOf } from './style.js';
+
+type Layer = Extract<TopLevelSpec, { layer: unknown }>['layer'][number];
+
+const unique = (values: readonly string[]): string[] => [...new Set(values)];
+const wrapped = (category: string): string => wrap(category, 24).join('\n');
+
+const rowOf = ({ category, arm, value, low, high }: Bar) => {
+  const ends = low === undefined || high === undefined ? '' : ` (${formatInterval([low, high])})`;
+  const outermost = value < 0 ? Math.min(value, low ?? value) : Math.max(value, high ?? value);
+  return {
+    category: wrapped(category),
+    arm: arm ?? '',
+    value,
+    ...(ends ? { low, high } : {}),
+    edge: outermost,
+    text: formatNumber(value),
+    note: `${category}${arm === undefined ? '' : `, ${arm}`}: ${formatNumber(value)}${ends}`,
+  };
+};
+
+type Row = ReturnType<typeof rowOf>;
+
+const barLayers = (rows: readonly Row[]): Layer[] => {
+  const banded = rows.filter(({ low }) => low !== undefined);
+  const text = (negative: boolean): Layer => ({
+    data: { values: rows.filter(({ value }) => value < 0 === negative) },
+    mark: {
+      type: 'text',
+      align: negative ? 'right' : 'left',
+      baseline: 'middle',
+      dx: negative ? -6 : 6,
+      aria: false,
+    },
+    encoding: { x: { field: 'edge', type: 'quantitative' }, text: { field: 'text' } },
+  });
+  const whisker: Layer = {
+    data: { values: banded },
+    mark: { type: 'rule', color: 'currentColor', strokeWidth: 1.5, aria: false },
+    encoding: { x: { field: 'low', type: 'quantitative' }, x2: { field: 'high' } },
+  };
+  const cap = (field: 'low' | 'high'): Layer => ({
+    data: { values: banded },
+    mark: { type: 'tick', color: 'currentColor', size: 7, thickness: 1.5, aria: false },
+    encoding: { x: { field, type: 'quantitative' } },
+  });
+  return [
+    {
+      data: { values: [...rows] },
+      mark: { type: 'bar', opacity: 0.85 },
+      encoding: {
+        x: { field: 'value', type: 'quantitative' },
+        color: { field: 'arm' },
+        description: { field: 'note' },
+      },
+    },
+    ...(banded.length > 0 ? [whisker, cap('low'), cap('high')] : []),
+    text(false),
+    text(true),
+  ];
+};
+
+const keyLayers = (arms: readonly string[], width: number): Layer[] =>
+  arms.flatMap((arm, i): Layer[] => {
+    const y = { value: 10 + 20 * i };
+    const { colour } = lookOf(i);
+    const noOffset = { yOffset: { value: 0 } };
+    return [
+      {
+        data: { values: [{}] },
+        mark: { type: 'point', shape: 'square', filled: true, size: 90, color: colour, opacity: 0.85, aria: false },
+        encoding: { x: { value: width + 12 }, y, ...noOffset },
+      },
+      {
+        data: { values: [{}] },
+        mark: { type: 'text', text: arm, align: 'left', baseline: 'middle', color: colour, fontWeight: 600, aria: false },
+        encoding: { x: { value: width + 22 }, y, ...noOffset },
+      },
+    ];
+  });
+
+const barHeight = 22;
+
+export const barSpec = (chart: BarChart): SizedSpec => {
+  const { value, bars, width: outer = 600 } = chart;
+  const rows = bars.map(rowOf);
+  const categories = unique(rows.map(({ category }) => category));
+  const arms = unique(rows.map(({ arm }) => arm));
+  const keyed = arms.length > 1 || (arms[0] ?? '') !== '';
+  const longest = (texts: readonly string[]): number =>
+    texts.reduce((most, text) => Math.max(most, widthOf(text)), 0);
+  const title = titleLines(chart.title, outer);
+  const padding = {
+    left: longest(categories.flatMap((category) => category.split('\n'))) + 20,
+    right: keyed ? longest(arms) + 34 : 24,
+    top: 12 + title.length * 19,
+    bottom: 50,
+  };
+  const natural = Math.max(2, categories.length * (arms.length + 0.6)) * barHeight;
+  const tall = chart.height ?? Math.max(natural, keyed ? arms.length * 20 : 0) + padding.top + padding.bottom;
+  const [width, height] = [outer - padding.left - padding.right, tall - padding.top - padding.bottom];
+  const ends = rows.flatMap(({ value: end, low = end, high = end }) => [end, low, high]);
+  const domain = [...rangeOf({ include: [0, ...(value.include ?? [])] }, ends, 0.12)];
+  const empty: Layer = {
+    data: { values: [{}] },
+    mark: { type: 'text', text: 'No data yet', fontSize: 14, opacity: 0.7, aria: false },
+    encoding: { x: { value: width / 2 }, y: { value: height / 2 }, yOffset: { value: 0 } },
+  };
+  const spec: TopLevelSpec = {
+    width,
+    height,
+    padding,
+    autosize: 'none',
+    config: config as unknown as NonNullable<TopLevelSpec['config']>,
+    ...(title.length === 0 ? {} : { title: { text: title } }),
+    encoding: {
+      x: {
+        type: 'quantitative',
+        scale: { domain, nice: false },
+        axis: {
+          title: axisTitle(value),
+          tickCount: 5,
+          ...(value.format === undefined ? {} : { format: value.format }),
+        },
+      },
+      y: {
+        field: 'category',
+        type: 'nominal',
+        sort: null,
+        scale: { domain: categories, paddingInner: 0.25, paddingOuter: 0.12 },
+        axis: {
+          title: null,
+          ticks: false,
+          domain: false,
+          grid: false,
+          labelLimit: 0,
+          labelPadding: 8,
+          labelExpr: "split(datum.label, '\\n')",
+        },
+      },
+      ...(arms.length > 1
+        ? { yOffset: { field: 'arm', type: 'nominal', scale: { domain: arms } } }
+        : {}),
+      color: {
+        type: 'nominal',
+        scale: { domain: arms, range: arms.map((_, i) => lookOf(i).colour) },
+        legend: null,
+      },
+    },
+    layer: rows.length === 0 ? [empty] : [...barLayers(rows), ...(keyed ? keyLayers(arms, width) : [])],
+  };
+  return { spec, width: outer, height: tall };
+};
