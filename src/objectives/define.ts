@@ -110,6 +110,8 @@ const withEntropy = (
 export interface TypedEntry<S extends OptionSpecs> extends ObjectiveEntry {
   readonly options: S;
   make(options?: Partial<OptionValues<S>> | GivenOptions): Objective;
+  /** As make, for options that are written down in code: ipo({ beta: 0.1 }). */
+  (options?: Partial<OptionValues<S>>): Objective;
 }
 
 export const defineObjective = <const S extends OptionSpecs>(
@@ -129,5 +131,7 @@ export const defineObjective = <const S extends OptionSpecs>(
       },
     };
   };
-  return { name, title, paper, source, options: definition.options, make };
+  const entry = Object.assign(make, { title, paper, source, options: definition.options, make });
+  // A function's name is not writable, but it can be defined anew.
+  return Object.defineProperty(entry, 'name', { value: name, enumerable: true });
 };

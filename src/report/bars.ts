@@ -4,8 +4,9 @@ import type { Bar, BarChart } from './chart.js';
 import { axisTitle } from './describe.js';
 import { rangeOf, widthOf, wrap } from './layout.js';
 import { formatInterval, formatNumber } from './numbers.js';
-import { type SizedSpec, titleLines } from './plane.js';
+import { titleLines } from './plane.js';
 import { config, lookOf } from './style.js';
+import { type SizedSpec, titleHeight } from './svg.js';
 
 type Layer = Extract<TopLevelSpec, { layer: unknown }>['layer'][number];
 
@@ -28,8 +29,12 @@ const rowOf = ({ category, arm, value, low, high }: Bar) => {
 
 type Row = ReturnType<typeof rowOf>;
 
-const barLayers = (rows: readonly Row[]): Layer[] => {
+const barLayers = (rows: readonly Row[], format: string | undefined): Layer[] => {
   const banded = rows.filter(({ low }) => low !== undefined);
+  const figure =
+    format === undefined
+      ? { field: 'text' }
+      : { field: 'value', type: 'quantitative' as const, format };
   const text = (negative: boolean): Layer => ({
     data: { values: rows.filter(({ value }) => value < 0 === negative) },
     mark: {
@@ -39,7 +44,7 @@ const barLayers = (rows: readonly Row[]): Layer[] => {
       dx: negative ? -6 : 6,
       aria: false,
     },
-    encoding: { x: { field: 'edge', type: 'quantitative' }, text: { field: 'text' } },
+    encoding: { x: { field: 'edge', type: 'quantitative' }, text: figure },
   });
   const whisker: Layer = {
     data: { values: banded },
@@ -75,12 +80,28 @@ const keyLayers = (arms: readonly string[], width: number): Layer[] =>
     return [
       {
         data: { values: [{}] },
-        mark: { type: 'point', shape: 'square', filled: true, size: 90, color: colour, opacity: 0.85, aria: false },
+        mark: {
+          type: 'point',
+          shape: 'square',
+          filled: true,
+          size: 90,
+          color: colour,
+          opacity: 0.85,
+          aria: false,
+        },
         encoding: { x: { value: width + 12 }, y, ...noOffset },
       },
       {
         data: { values: [{}] },
-        mark: { type: 'text', text: arm, align: 'left', baseline: 'middle', color: colour, fontWeight: 600, aria: false },
+        mark: {
+          type: 'text',
+          text: arm,
+          align: 'left',
+          baseline: 'middle',
+          color: colour,
+          fontWeight: 600,
+          aria: false,
+        },
         encoding: { x: { value: width + 22 }, y, ...noOffset },
       },
     ];
@@ -100,14 +121,18 @@ export const barSpec = (chart: BarChart): SizedSpec => {
   const padding = {
     left: longest(categories.flatMap((category) => category.split('\n'))) + 20,
     right: keyed ? longest(arms) + 34 : 24,
-    top: 12 + title.length * 19,
+    top: 12 + title.length * titleHeight,
     bottom: 50,
   };
   const natural = Math.max(2, categories.length * (arms.length + 0.6)) * barHeight;
-  const tall = chart.height ?? Math.max(natural, keyed ? arms.length * 20 : 0) + padding.top + padding.bottom;
-  const [width, height] = [outer - padding.left - padding.right, tall - padding.top - padding.bottom];
+  const tall =
+    chart.height ?? Math.max(natural, keyed ? arms.length * 20 : 0) + padding.top + padding.bottom;
+  const [width, height] = [
+    outer - padding.left - padding.right,
+    tall - padding.top - padding.bottom,
+  ];
   const ends = rows.flatMap(({ value: end, low = end, high = end }) => [end, low, high]);
-  const domain = [...rangeOf({ include: [0, ...(value.include ?? [])] }, ends, 0.12)];
+  const domain = [...rangeOf({ include: [0, ...(value.include ?? [])] }, ends, 0.16)];
   const empty: Layer = {
     data: { values: [{}] },
     mark: { type: 'text', text: 'No data yet', fontSize: 14, opacity: 0.7, aria: false },
@@ -119,7 +144,6 @@ export const barSpec = (chart: BarChart): SizedSpec => {
     padding,
     autosize: 'none',
     config: config as unknown as NonNullable<TopLevelSpec['config']>,
-    ...(title.length === 0 ? {} : { title: { text: title } }),
     encoding: {
       x: {
         type: 'quantitative',
@@ -154,7 +178,10 @@ export const barSpec = (chart: BarChart): SizedSpec => {
         legend: null,
       },
     },
-    layer: rows.length === 0 ? [empty] : [...barLayers(rows), ...(keyed ? keyLayers(arms, width) : [])],
+    layer:
+      rows.length === 0
+        ? [empty]
+        : [...barLayers(rows, value.format), ...(keyed ? keyLayers(arms, width) : [])],
   };
-  return { spec, width: outer, height: tall };
+  return { spec, heading: title, width: outer, height: tall };
 };

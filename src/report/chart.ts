@@ -230,7 +230,10 @@ const checkPlane = (chart: PlaneChart): void => {
     checkFinite(name, reference.y, `y of the line "${reference.label}"`);
     checkLog(name, y, reference.y, `y of the line "${reference.label}"`);
   }
-  for (const [axis, word] of [[x, 'x'], [y, 'y']] as const) {
+  for (const [axis, word] of [
+    [x, 'x'],
+    [y, 'y'],
+  ] as const) {
     for (const value of axis.include ?? []) {
       checkFinite(name, value, `a value that the ${word} axis must include`);
       checkLog(name, axis, value, `a value that the ${word} axis must include`);
@@ -244,7 +247,8 @@ const checkBars = ({ name, bars, value }: BarChart): void => {
     checkFinite(name, bar.value, `the value ${place}`);
     checkBand(name, bar, bar.value, place);
   }
-  for (const each of value.include ?? []) checkFinite(name, each, 'a value that its axis must include');
+  for (const each of value.include ?? [])
+    checkFinite(name, each, 'a value that its axis must include');
   const ids = bars.map(({ category, arm }) => JSON.stringify([category, arm]));
   const twice = bars[ids.findIndex((id, i) => ids.indexOf(id) !== i)];
   if (twice) refuse(name, `has the bar "${twice.category}" of one arm twice. Give it once.`);

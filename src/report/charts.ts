@@ -24,6 +24,6 @@ export const renderChart = async (chart: Chart | SmallMultiples): Promise<Figure
   if (chart.kind === 'multiples') {
     return { name, alt, svg: toSvg(await drawMultiples(chart), alt) };
   }
-  const { spec, width, height } = chart.kind === 'bars' ? barSpec(chart) : planeSpec(chart);
-  return { name, alt, svg: toSvg(await draw(spec, width, height), alt) };
+  const sized = chart.kind === 'bars' ? barSpec(chart) : planeSpec(chart);
+  return { name, alt, svg: toSvg(await draw(sized), alt) };
 };

@@ -40,7 +40,7 @@ const ofArm = ({ label, points }: Series): string => {
 const ofPlane = (chart: PlaneChart): string => {
   const one = chart.kind === 'scatter' ? ofCloud : ofArm;
   const list = seriesOf(chart).map(one);
-  return `${axisTitle(chart.y)} against ${axisTitle(chart.x)}. ${list.join('; ')}.`;
+  return `${axisTitle(chart.y)} over ${axisTitle(chart.x)}. ${list.join('; ') || 'No data'}.`;
 };
 
 const ofBars = ({ value, bars }: BarChart): string => {

@@ -41,8 +41,8 @@ export const positionOf = (
     start + ((place(value) - place(low)) / (place(high) - place(low))) * (end - start);
 };
 
-/** An estimate that no installed font changes: figures are the same everywhere. */
-export const widthOf = (text: string, fontSize = 12): number => text.length * fontSize * 0.56;
+/** Of semibold text; an estimate that no installed font changes: figures are the same everywhere. */
+export const widthOf = (text: string, fontSize = 12): number => text.length * fontSize * 0.62;
 
 /** Lines of at most `width` characters where words allow it. */
 export const wrap = (text: string, width: number): string[] => {
@@ -58,6 +58,15 @@ export const wrap = (text: string, width: number): string[] => {
   return lines;
 };
 
+/** 1, 2, 5, 10 … within the range of a logarithmic axis, or powers of ten where those are many. */
+export const logTicks = ([low, high]: Range): number[] => {
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const steps = Math.log10(high / low) > 2.5 ? [1] : [1, 2, 5];
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i)
+    .flatMap((power) => steps.map((step) => Number(`${step}e${power}`)))
+    .filter((tick) => tick >= low && tick <= high);
+};
+
 /** Moves labels apart along an axis, as little as needed in one pass down and one up. */
 export const spread = (
   labels: readonly { readonly at: number; readonly size: number }[],
@@ -68,12 +77,14 @@ export const spread = (
   const gap = (a: number, b: number): number => (labels[a]!.size + labels[b]!.size) / 2;
   order.forEach((label, i) => {
     const before = order[i - 1];
-    const least = before === undefined ? labels[label]!.size / 2 : places[before]! + gap(before, label);
+    const least =
+      before === undefined ? labels[label]!.size / 2 : places[before]! + gap(before, label);
     places[label] = Math.max(places[label]!, least);
   });
   for (let i = order.length - 1; i >= 0; i -= 1) {
     const [label, after] = [order[i]!, order[i + 1]];
-    const most = after === undefined ? end - labels[label]!.size / 2 : places[after]! - gap(label, after);
+    const most =
+      after === undefined ? end - labels[label]!.size / 2 : places[after]! - gap(label, after);
     places[label] = Math.min(places[label]!, most);
   }
   return places;

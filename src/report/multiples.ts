@@ -1,10 +1,9 @@
 // Small multiples: panels side by side under one key.
 import { type SmallMultiples, seriesOf } from './chart.js';
-import { escapeHtml } from './html.js';
 import { widthOf } from './layout.js';
 import { planeSpec, rangesOf, titleLines } from './plane.js';
-import { type Look, font, lookOf } from './style.js';
-import { type Drawing, draw, nested } from './svg.js';
+import { type Look, lookOf } from './style.js';
+import { type Drawing, draw, headingOf, nested, textAt, titleHeight } from './svg.js';
 
 const gap = 12;
 const row = 20;
@@ -18,9 +17,6 @@ const marks: Readonly<Record<string, string>> = {
   cross: '<path d="M-4.5,-1.5h3v-3h3v3h3v3h-3v3h-3v-3h-3Z"/>',
 };
 
-const text = (x: number, y: number, style: string, words: string): string =>
-  `<text x="${x}" y="${y}" font-family="${font}" ${style}>${escapeHtml(words)}</text>`;
-
 /** The names of the arms in rows below `top`, and the height that they take. */
 const keyOf = (looks: ReadonlyMap<string, Look>, width: number, top: number) => {
   let [x, y] = [gap, top + row / 2];
@@ -30,7 +26,7 @@ const keyOf = (looks: ReadonlyMap<string, Look>, width: number, top: number) => 
     if (x > gap && x + size > width) [x, y] = [gap, y + row];
     const style = `font-size="12" font-weight="600" fill="${colour}"`;
     body += `<g transform="translate(${x + 5},${y})" fill="${colour}">${marks[symbol]}</g>`;
-    body += text(x + 15, y + 4, style, label);
+    body += textAt(x + 15, y + 4, style, label);
     x += Math.round(size);
   }
   return { body, height: looks.size === 0 ? 0 : y - top + row / 2 + 4 };
@@ -41,10 +37,7 @@ export const drawMultiples = async (chart: SmallMultiples): Promise<Drawing> => 
   const labels = [...new Set(panels.flatMap((panel) => seriesOf(panel).map(({ label }) => label)))];
   const looks = new Map(labels.map((label, i) => [label, lookOf(i)]));
   const titles = titleLines(chart.title, width);
-  const heading = titles.map((line, i) =>
-    text(gap, 20 + 19 * i, 'font-size="14" font-weight="bold" fill="currentColor"', line),
-  );
-  const top = titles.length * 19 + 8;
+  const top = titles.length * titleHeight + 8;
   const key = keyOf(looks, width, top);
   const rows = Math.ceil(panels.length / columns);
   const size = Math.floor((width - gap * (columns - 1)) / columns);
@@ -52,14 +45,11 @@ export const drawMultiples = async (chart: SmallMultiples): Promise<Drawing> => 
   const fitting = chart.height === undefined ? 0 : (chart.height - above - gap * (rows - 1)) / rows;
   const height = Math.max(160, Math.floor(fitting) || Math.round(size * 0.82));
   const shared = ownAxes ? {} : { ranges: rangesOf(panels) };
-  let body = heading.join('') + key.body;
+  let body = headingOf(titles) + key.body;
   for (const [i, panel] of panels.entries()) {
-    const sized = planeSpec(
-      { ...panel, width: size, height },
-      { labels: false, looks, ...shared },
-    );
+    const sized = planeSpec({ ...panel, width: size, height }, { labels: false, looks, ...shared });
     const [column, line] = [i % columns, Math.floor(i / columns)];
-    const drawing = await draw(sized.spec, sized.width, sized.height);
+    const drawing = await draw(sized);
     body += nested(drawing, column * (size + gap), above + line * (height + gap));
   }
   return { width, height: above + rows * (height + gap), body };

@@ -2,15 +2,10 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { type Axis, type BandPoint, type PlaneChart, type Series, seriesOf } from './chart.js';
 import { axisTitle } from './describe.js';
-import { type Range, positionOf, rangeOf, spread, widthOf, wrap } from './layout.js';
+import { type Range, logTicks, positionOf, rangeOf, spread, widthOf, wrap } from './layout.js';
 import { formatInterval, formatNumber } from './numbers.js';
 import { type Look, config, lookOf } from './style.js';
-
-export interface SizedSpec {
-  readonly spec: TopLevelSpec;
-  readonly width: number;
-  readonly height: number;
-}
+import { type SizedSpec, titleHeight } from './svg.js';
 
 export interface PlaneOptions {
   /** Of both axes, where panels share them. */
@@ -25,6 +20,7 @@ type Layer = Extract<TopLevelSpec, { layer: unknown }>['layer'][number];
 
 const lineHeight = 15;
 const labelWidth = 22; // characters
+const tickWidth = 44; // room for labels of the y axis
 
 export const rangesOf = (charts: readonly PlaneChart[]): { x: Range; y: Range } => {
   const series = charts.flatMap((chart) => seriesOf(chart));
@@ -50,13 +46,22 @@ export const rangesOf = (charts: readonly PlaneChart[]): { x: Range; y: Range } 
   };
 };
 
-const encoded = (axis: Axis, field: string, range: Range) => ({
+const titleOf = (axis: Axis, length: number): string[] =>
+  wrap(axisTitle(axis), Math.floor(length / 7.2));
+
+const encoded = (axis: Axis, field: string, range: Range, title: string[]) => ({
   field,
   type: 'quantitative' as const,
-  scale: { type: axis.scale ?? 'linear', domain: [...range], nice: false, zero: false },
+  scale:
+    axis.scale === 'log'
+      ? { type: 'log' as const, domain: [...range], nice: false }
+      : { domain: [...range], nice: false, zero: false },
   axis: {
-    title: axisTitle(axis),
-    tickCount: 5,
+    title,
+    ...(field === 'y'
+      ? { titleX: -tickWidth - title.length * titleHeight, titleBaseline: 'top' as const }
+      : {}),
+    ...(axis.scale === 'log' ? { values: logTicks(range), format: '~g' } : { tickCount: 5 }),
     ...(axis.format === undefined ? {} : { format: axis.format }),
   },
 });
@@ -65,23 +70,26 @@ const noteOf = (label: string, most: number, point: BandPoint, chart: PlaneChart
   const { x, y, low, high, seeds, note } = point;
   const ends = low === undefined || high === undefined ? '' : ` (${formatInterval([low, high])})`;
   const count = seeds === undefined ? '' : `\n${seeds} of ${most} seeds`;
-  const place = `${axisTitle(chart.x)}: ${formatNumber(x)}`;
-  const value = `${axisTitle(chart.y)}: ${formatNumber(y)}${ends}`;
-  return `${label}\n${place}\n${value}${count}${note === undefined ? '' : `\n${note}`}`;
+  const [across, up] = [chart.x, chart.y].map(({ unit }) => (unit === undefined ? '' : ` ${unit}`));
+  const place = `${formatNumber(y)}${up}${ends} at ${formatNumber(x)}${across}`;
+  return `${label}: ${place}${count}${note === undefined ? '' : `\n${note}`}`;
 };
 
-const referenceLayers = (chart: PlaneChart, width: number): Layer[] =>
+const nameOnLine = (y: number, label: string, width: number): Layer => ({
+  data: { values: [{ y, label }] },
+  mark: { type: 'text', align: 'right', dy: 9, fontSize: 11, opacity: 0.8, aria: false },
+  encoding: { x: { value: width }, text: { field: 'label' } },
+});
+
+/** Lines across the plot; their names stand beside it, or on them where there is no room. */
+const referenceLayers = (chart: PlaneChart, width: number, named: boolean): Layer[] =>
   (chart.references ?? []).flatMap(({ y, label }): Layer[] => [
     {
       data: { values: [{ y }] },
       mark: { type: 'rule', color: 'currentColor', opacity: 0.55, strokeDash: [1, 3], aria: false },
       encoding: { x: { value: 0 }, x2: { value: width } },
     },
-    {
-      data: { values: [{ y, label }] },
-      mark: { type: 'text', align: 'left', dx: 4, dy: -7, fontSize: 11, opacity: 0.75, aria: false },
-      encoding: { x: { value: 0 }, text: { field: 'label' } },
-    },
+    ...(named ? [nameOnLine(y, label, width)] : []),
   ]);
 
 /** Points as they are; hollow where a point has fewer seeds than the most of its arm. */
@@ -170,62 +178,83 @@ interface Place {
   readonly ranges: { readonly x: Range; readonly y: Range };
 }
 
+interface Label {
+  readonly lines: readonly string[];
+  /** Where it would like to stand, in pixels. */
+  readonly at: number;
+  /** The place of the curve's end, in pixels. */
+  readonly end?: readonly [x: number, y: number];
+  readonly look?: Look;
+}
+
 const textsOf = ({ label, points }: Series): string[] =>
   wrap(points.length === 0 ? `${label} (no data)` : label, labelWidth);
 
-/** Names beside the plot at the height where curves end, with a thin line from there. */
-const labelLayers = (
+const labelsOf = (
   chart: PlaneChart,
   looks: readonly Look[],
   { width, height, ranges }: Place,
-): Layer[] => {
+): Label[] => {
   const xAt = positionOf(chart.x.scale, ranges.x, 0, width);
   const yAt = positionOf(chart.y.scale, ranges.y, height, 0);
-  const labels = seriesOf(chart).map((series) => {
+  const ofSeries = seriesOf(chart).map((series, i): Label => {
     const end = curveOf(chart, series).at(-1);
     const ys = series.points.map(({ y }) => yAt(y)).sort((a, b) => a - b);
-    const at = end ? yAt(end.y) : (ys[Math.floor(ys.length / 2)] ?? height);
-    const lines = textsOf(series);
-    return { end, at, lines, size: lines.length * lineHeight + 3 };
+    const own = { lines: textsOf(series), look: looks[i]! };
+    if (!end) return { ...own, at: ys[Math.floor(ys.length / 2)] ?? height };
+    return { ...own, at: yAt(end.y), end: [xAt(end.x), yAt(end.y)] };
   });
-  const places = spread(labels, height);
-  return labels.flatMap(({ end, lines }, i): Layer[] => {
-    const { colour, symbol } = looks[i]!;
-    const y = { value: places[i]! };
-    const leader: Layer = {
-      data: { values: [{}] },
-      mark: { type: 'rule', color: colour, opacity: 0.45, strokeWidth: 1, aria: false },
-      encoding: {
-        x: { value: end ? xAt(end.x) : 0 },
-        x2: { value: width + 7 },
-        y: { value: end ? yAt(end.y) : 0 },
-        y2: y,
-      },
-    };
-    return [
-      ...(end ? [leader] : []),
-      {
-        data: { values: [{}] },
-        mark: { type: 'point', shape: symbol, color: colour, filled: true, size: 40, opacity: 1, aria: false },
-        encoding: { x: { value: width + 12 }, y },
-      },
-      {
-        data: { values: [{}] },
-        mark: {
-          type: 'text',
-          text: lines,
-          align: 'left',
-          baseline: 'middle',
-          lineHeight,
-          dy: (-(lines.length - 1) * lineHeight) / 2,
-          color: colour,
-          fontWeight: 600,
-          aria: false,
-        },
-        encoding: { x: { value: width + 21 }, y },
-      },
-    ];
+  const ofLines = (chart.references ?? []).map(({ y, label }): Label => ({
+    lines: wrap(label, labelWidth),
+    at: yAt(y),
+    end: [width, yAt(y)],
+  }));
+  return [...ofSeries, ...ofLines];
+};
+
+const labelLayer = ({ lines, end, look }: Label, place: number, width: number): Layer[] => {
+  const color = look?.colour ?? 'currentColor';
+  const y = { value: place };
+  const data = { values: [{}] };
+  const leader: Layer = {
+    data,
+    mark: { type: 'rule', color, opacity: 0.45, strokeWidth: 1, aria: false },
+    encoding: {
+      x: { value: end?.[0] ?? 0 },
+      x2: { value: width + 7 },
+      y: { value: end?.[1] ?? 0 },
+      y2: y,
+    },
+  };
+  const text: Layer = {
+    data,
+    mark: {
+      type: 'text',
+      text: [...lines],
+      align: 'left',
+      baseline: 'middle',
+      lineHeight,
+      dy: (-(lines.length - 1) * lineHeight) / 2,
+      color,
+      ...(look ? { fontWeight: 600 } : { opacity: 0.8 }),
+      aria: false,
+    },
+    encoding: { x: { value: width + (look ? 21 : 10) }, y },
+  };
+  const symbol = (shape: string): Layer => ({
+    data,
+    mark: { type: 'point', shape, color, filled: true, size: 40, opacity: 1, aria: false },
+    encoding: { x: { value: width + 12 }, y },
   });
+  return [...(end ? [leader] : []), ...(look ? [symbol(look.symbol)] : []), text];
+};
+
+/** Names beside the plot at the height where curves end, with a thin line from there. */
+const labelLayers = (chart: PlaneChart, looks: readonly Look[], place: Place): Layer[] => {
+  const labels = labelsOf(chart, looks, place);
+  const sizes = labels.map(({ at, lines }) => ({ at, size: lines.length * lineHeight + 3 }));
+  const places = spread(sizes, place.height);
+  return labels.flatMap((label, i) => labelLayer(label, places[i]!, place.width));
 };
 
 const emptyLayer = (width: number, height: number): Layer => ({
@@ -244,16 +273,20 @@ export const planeSpec = (
   const { width: outer = 600, height: tall = 360 } = chart;
   const series = seriesOf(chart);
   const own = series.map(({ label }, i) => looks.get(label) ?? lookOf(i));
-  const widest = series.flatMap(textsOf).reduce((most, text) => Math.max(most, widthOf(text)), 0);
+  const names = (chart.references ?? []).flatMap(({ label }) => wrap(label, labelWidth));
+  const widest = [...series.flatMap(textsOf), ...names].reduce(
+    (most, text) => Math.max(most, widthOf(text)),
+    0,
+  );
   const title = titleLines(chart.title, outer);
-  const padding = {
-    left: 66,
-    right: labels && series.length > 0 ? widest + 30 : 14,
-    top: 12 + title.length * 19,
-    bottom: 50,
-  };
+  const right = labels && widest > 0 ? widest + 30 : 14;
+  const top = 12 + title.length * titleHeight;
+  const xTitle = titleOf(chart.x, outer - right - tickWidth - titleHeight);
+  const bottom = 32 + titleHeight * xTitle.length;
+  const height = tall - top - bottom;
+  const yTitle = titleOf(chart.y, height);
+  const padding = { left: tickWidth + 6 + titleHeight * yTitle.length, right, top, bottom };
   const width = outer - padding.left - padding.right;
-  const height = tall - padding.top - padding.bottom;
   const empty = series.every(({ points }) => points.length === 0);
   const frame: Layer = {
     data: { values: [{ x: ranges.x[0], y: ranges.y[0] }] },
@@ -265,15 +298,17 @@ export const planeSpec = (
     padding,
     autosize: 'none',
     config: config as unknown as NonNullable<TopLevelSpec['config']>,
-    ...(title.length === 0 ? {} : { title: { text: title } }),
-    encoding: { x: encoded(chart.x, 'x', ranges.x), y: encoded(chart.y, 'y', ranges.y) },
+    encoding: {
+      x: encoded(chart.x, 'x', ranges.x, xTitle),
+      y: encoded(chart.y, 'y', ranges.y, yTitle),
+    },
     layer: [
       frame,
-      ...referenceLayers(chart, width),
+      ...referenceLayers(chart, width, !labels),
       ...series.flatMap((each, i) => seriesLayers(chart, each, own[i]!)),
       ...(empty ? [emptyLayer(width, height)] : []),
       ...(labels ? labelLayers(chart, own, { width, height, ranges }) : []),
     ],
   };
-  return { spec, width: outer, height: tall };
+  return { spec, heading: title, width: outer, height: tall };
 };

@@ -8,12 +8,12 @@ export const font = 'system-ui, Helvetica, Arial, sans-serif';
  * much on the page's dark background.
  */
 export const colours = [
-  { light: '#0067a5', dark: '#62b5ec' }, // blue
-  { light: '#c04a00', dark: '#f58b4c' }, // vermilion
-  { light: '#00795c', dark: '#35c39a' }, // bluish green
-  { light: '#a23b84', dark: '#e18cc5' }, // purple
-  { light: '#7d6200', dark: '#d8b93a' }, // ochre
-  { light: '#5b6470', dark: '#a9b2be' }, // grey
+  { light: '#0072b2', dark: '#62b5ec' }, // blue
+  { light: '#cc4c00', dark: '#f58b4c' }, // vermilion
+  { light: '#00856a', dark: '#2fbf95' }, // bluish green
+  { light: '#7a1f6b', dark: '#d873bd' }, // purple
+  { light: '#574300', dark: '#ecd87a' }, // umber
+  { light: '#6c7683', dark: '#a3adba' }, // grey
 ] as const;
 
 /** Behind labels that lie on marks; the page turns it into its background. */
@@ -59,7 +59,7 @@ export const config = {
     tickColor: 'currentColor',
     tickOpacity: 0.4,
     labelOverlap: true,
+    labelFlush: false,
   },
   text: { font, fontSize: 12, color: 'currentColor' },
-  title: { color: 'currentColor', fontSize: 14, anchor: 'start', frame: 'bounds', offset: 8 },
 } as const;

@@ -3,12 +3,15 @@
 import * as vega from 'vega';
 import { type TopLevelSpec, compile } from 'vega-lite';
 import { escapeHtml } from './html.js';
+import { font } from './style.js';
 
 // Widths of texts by vega's estimate, even where a canvas package is installed.
-(vega.textMetrics as { canvas(use: boolean): void }).canvas(false);
+(vega as unknown as { textMetrics: { canvas(use: boolean): void } }).textMetrics.canvas(false);
 
 const rounded = (numbers: string): string =>
-  numbers.replace(/-?\d+\.\d{3,}(e-?\d+)?/g, (number) => String(Math.round(+number * 100) / 100 + 0));
+  numbers.replace(/-?\d+\.\d{3,}(e-?\d+)?/g, (number) =>
+    String(Math.round(+number * 100) / 100 + 0),
+  );
 
 /** Coordinates to a hundredth of a pixel: smaller, and the same on machines that round otherwise. */
 const roundCoordinates = (svg: string): string =>
@@ -31,6 +34,24 @@ const opening = (width: number, height: number, alt: string): string =>
   `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${escapeHtml(alt)}" ` +
   `width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`;
 
+export const textAt = (x: number, y: number, style: string, words: string): string =>
+  `<text x="${x}" y="${y}" font-family="${font}" ${style}>${escapeHtml(words)}</text>`;
+
+/** Pixels from one line of a title to the next. */
+export const titleHeight = 19;
+
+export const headingOf = (lines: readonly string[]): string =>
+  lines
+    .map((line, i) =>
+      textAt(
+        12,
+        20 + titleHeight * i,
+        'font-size="14" font-weight="bold" fill="currentColor"',
+        line,
+      ),
+    )
+    .join('');
+
 export interface Drawing {
   readonly width: number;
   readonly height: number;
@@ -38,16 +59,26 @@ export interface Drawing {
   readonly body: string;
 }
 
-/** @param spec with fixed sizes and `autosize` none: `width` and `height` are of the whole figure */
-export const draw = async (spec: TopLevelSpec, width: number, height: number): Promise<Drawing> => {
-  const view = new vega.View(vega.parse(compile(spec).spec), {
+export interface SizedSpec {
+  /** With sizes of its own and `autosize` none. */
+  readonly spec: TopLevelSpec;
+  /** Lines that stand above the plot, in the padding of the specification. */
+  readonly heading: readonly string[];
+  /** Of the whole figure, in pixels. */
+  readonly width: number;
+  readonly height: number;
+}
+
+export const draw = async ({ spec, heading, width, height }: SizedSpec): Promise<Drawing> => {
+  const logger = vega.logger(vega.Error);
+  const view = new vega.View(vega.parse(compile(spec, { logger }).spec), {
     renderer: 'none',
-    logLevel: vega.Error,
+    logger,
   });
   try {
     const svg = await view.toSVG();
     const inner = svg.slice(svg.indexOf('>') + 1, svg.lastIndexOf('</svg>'));
-    return { width, height, body: describeMarks(roundCoordinates(inner)) };
+    return { width, height, body: headingOf(heading) + describeMarks(roundCoordinates(inner)) };
   } finally {
     view.finalize();
   }

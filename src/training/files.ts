@@ -1,32 +1,9 @@
 // Files of a run folder: texts that appear whole, and logs that only grow and can be cut back.
-import { randomBytes } from 'node:crypto';
-import { open, rename, rm, stat, truncate } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { stat, truncate } from 'node:fs/promises';
 import { AlignlabError, fromSystem } from '../errors.js';
+import { sync } from '../files.js';
 
-/** Makes the contents of a file, or the entries of a folder, durable. */
-export const sync = async (path: string): Promise<void> => {
-  await using file = await open(path, 'r');
-  await file.sync();
-};
-
-/** Replaces a file at once: readers, and a killed process, see the old text or the new one. */
-export const writeWhole = async (path: string, text: string): Promise<void> => {
-  const unique = `${process.pid}-${randomBytes(4).toString('hex')}`;
-  const temporary = join(dirname(path), `.${basename(path)}.saving-${unique}`);
-  try {
-    {
-      await using file = await open(temporary, 'wx');
-      await file.writeFile(text);
-      await file.sync();
-    }
-    await rename(temporary, path);
-    await sync(dirname(path));
-  } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => undefined);
-    throw fromSystem(cause, `write ${path}`);
-  }
-};
+export { writeWhole } from '../files.js';
 
 const missing = (cause: unknown): boolean =>
   cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';

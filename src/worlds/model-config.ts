@@ -93,7 +93,8 @@ export const modelConfigOf = ({
     tie_word_embeddings: true,
     attention_bias: false,
     mlp_bias: false,
-    initializer_range: 0.02,
+    // 0.02 at a width of 768, as GPT-2; narrower models hardly attend to anything from there.
+    initializer_range: Number((0.55 / Math.sqrt(width)).toFixed(4)),
     bos_token_id: 0,
     eos_token_id: 1,
   };

@@ -95,14 +95,16 @@ const checkWeights = (
   return weights;
 };
 
-/** Attempts for each prompt or response until there is said to be none. */
-const patience = 200;
+/** Attempts in vain after which there is said to be no such response, or no other prompt. */
+const patience = { response: 200, prompt: 5000 } as const;
 
 class TaskWorld<Situation> implements World {
   readonly #task: Task<Situation>;
   readonly #difficulty: Difficulty;
   readonly #weights: Readonly<Record<string, number>>;
   readonly #lowerCase: ReadonlySet<string>;
+  /** Of the prompt that was read last: one prompt is mostly asked for several times. */
+  #last: { readonly prompt: string; readonly situation: Situation } | null = null;
   readonly words: ReadonlySet<string>;
   readonly noise: number;
 
@@ -153,15 +155,17 @@ class TaskWorld<Situation> implements World {
     if (!splits.includes(split)) refuse(`A split is one of ${splits.join(', ')}.`);
     const stream = random(seed, 'prompts', this.name, split);
     const found = new Set<string>();
-    for (let left = patience * (count + 10); found.size < count; --left) {
-      if (left === 0) {
+    for (let vain = 0; found.size < count; ++vain) {
+      if (vain > patience.prompt) {
         refuse(
           `${this.name} has no ${count} different prompts for ${split}; ${found.size} were found. ` +
             'Ask for fewer, or for a higher difficulty.',
         );
       }
       const prompt = this.#task.write(this.#task.draw(stream));
-      if (splitOf(prompt) === split) found.add(prompt);
+      if (found.has(prompt) || splitOf(prompt) !== split) continue;
+      found.add(prompt);
+      vain = 0;
     }
     return [...found];
   }
@@ -171,13 +175,13 @@ class TaskWorld<Situation> implements World {
     const situation = this.#read(prompt);
     const stream = random(seed, 'response', prompt);
     const excluded = new Set(resolved.withoutWords);
-    for (let left = patience; left > 0; --left) {
+    for (let left = patience.response; left > 0; --left) {
       const text = this.#task.compose(situation, new Chooser(resolved, stream));
       const words = text.toLowerCase().match(/[a-z']+/g) ?? [];
       if (!words.some((word) => excluded.has(word))) return ` ${text}`;
     }
     return refuse(
-      `No response without ${[...excluded].join(', ')} was found in ${patience} attempts to ` +
+      `No response without ${[...excluded].join(', ')} was found in ${patience.response} attempts to ` +
         `answer "${prompt}". Exclude fewer words.`,
     );
   }
@@ -216,7 +220,7 @@ class TaskWorld<Situation> implements World {
 
   #pair(prompt: string, behaviour: Behaviour, seed: bigint): readonly [string, string] {
     const first = this.respond(prompt, behaviour, derivedSeed(seed, 'first'));
-    for (let attempt = 0; attempt < patience; ++attempt) {
+    for (let attempt = 0; attempt < patience.response; ++attempt) {
       const second = this.respond(prompt, behaviour, derivedSeed(seed, 'second', attempt));
       if (second !== first) return [first, second];
     }
@@ -227,8 +231,12 @@ class TaskWorld<Situation> implements World {
   }
 
   #read(prompt: string): Situation {
+    if (this.#last?.prompt === prompt) return this.#last.situation;
     const situation = this.#task.read(prompt);
-    if (situation !== null) return situation;
+    if (situation !== null) {
+      this.#last = { prompt, situation };
+      return situation;
+    }
     throw new AlignlabError(
       'DATA_INVALID',
       `${show(prompt)} is no prompt of the world "${this.name}" at difficulty ` +

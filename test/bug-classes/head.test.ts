@@ -28,7 +28,7 @@ for (const dtype of ['f32', 'bf16'] as const) {
       await model.zeroGradients();
       using pass = await model.forward(batch);
       await pass.backward({ logProbs: Float32Array.from(logProbs, (_, i) => coefficients(i)) });
-      return model.gradNorm();
+      return await model.gradNorm();
     };
     // The sum over tokens of p d(log p) is d(1) = 0: every term of the softmax's gradient counts.
     const none = await normOf((token) => Math.exp(logProbs[token]!));

@@ -1,22 +1,11 @@
-// The resolved configuration: flags over YAML over defaults, TRL's configurations, and that every key
-// acts or raises.
-import { readFileSync } from 'node:fs';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+// The resolved configuration: flags over YAML over defaults, and that every key acts or raises.
 import test from 'ava';
 import { parse, stringify } from 'yaml';
-import { type TrainingCommand, trainingCommands } from '../../src/cli/config/commands.js';
-import { foreignNames } from '../../src/cli/config/foreign.js';
+import { trainingCommands } from '../../src/cli/config/commands.js';
 import { type SettingName, settingNames, settingsSchema } from '../../src/cli/config/keys.js';
-import { type Layer, readYamlLayer } from '../../src/cli/config/layers.js';
+import type { Layer } from '../../src/cli/config/layers.js';
 import { optionKey } from '../../src/cli/config/objective.js';
-import {
-  type ResolvedConfig,
-  defaultsOf,
-  infoOf,
-  resolveConfig,
-} from '../../src/cli/config/resolve.js';
+import { defaultsOf, infoOf } from '../../src/cli/config/resolve.js';
 import { commandOf, flags, refusal, resolve, yaml } from './configs.js';
 import { batchOf, plansOf, stepOptions } from '../../src/cli/training/plan.js';
 import { recordedConfig } from '../../src/cli/training/run.js';

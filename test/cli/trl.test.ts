@@ -194,4 +194,3 @@ for (const [key, value] of [
     t.regex(refusal('dpo', flags({ [key]: String(value) })), /alignlab cannot do/);
   });
 }
-

@@ -10,7 +10,7 @@ const goldenOf = (world: World, prompts: readonly string[], behaviour: Behaviour
 
 for (const { title, world } of everyWorld) {
   test(`${title}: the rater likes better what higher quality writes`, (t) => {
-    const prompts = world.prompts('train', 800, 31);
+    const prompts = world.prompts('train', 400, 31);
     const scores = qualities.map((quality) => goldenOf(world, prompts, { quality }));
     scores.slice(1).forEach((better, step) => {
       const gains = better.map((score, i) => score - scores[step]![i]!);
@@ -39,7 +39,7 @@ for (const { title, world } of everyWorld) {
     t.true(distinct({ temperature: 0.3 }) < 0.8 * all);
     t.true(distinct({ topK: 2 }) < all);
     t.true(distinct({ topK: 1 }) < 0.5 * all);
-    t.true(distinct({ temperature: 0.01, quality: 0.5 }) <= distinct({ topK: 1 }));
+    t.true(distinct({ temperature: 0.01, quality: 0.5 }) < 0.5 * all);
   });
 
   test(`${title}: a support that allows all moves changes nothing`, (t) => {

@@ -35,7 +35,7 @@ const rankings: readonly Ranking[] = [
       'Mira lost the silver key and Otto broke the old boat.',
       'Mira lost the key and Otto broke the boat.',
       'Otto broke the boat and Mira lost the key.', // not in order
-      'Mira lost the key, Mira drank some tea and Otto broke the boat.', // filler, and a joiner is missing
+      'Mira lost the key and Mira drank some tea. Otto broke the boat.', // filler
       'Mira lost the key.', // half of it
       'Mira lost the boat and Otto broke the key.', // mixed up
       'Mira drank some tea.',

@@ -221,4 +221,3 @@ export const runKeys = {
     default: null,
   }),
 };
-

@@ -172,7 +172,7 @@ export const missingScopes = ({
 
 /** A key that has nothing to act on raises, unless it says what holds anyway. */
 const checkScope = (values: Values, config: Omit<ResolvedConfig, 'notes'>): void => {
-  const { command, objective, settings } = config;
+  const { command, settings } = config;
   const missing = missingScopes(config);
   const defaults = defaultsOf(command);
   for (const name of settingNames) {

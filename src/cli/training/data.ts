@@ -4,7 +4,6 @@ import { stat } from 'node:fs/promises';
 import type { JsonObject } from '../../checkpoint/json.js';
 import { toCompletions, toPrompts, toUnpaired } from '../../data/convert.js';
 import type { DataCounts, Dataset } from '../../data/dataset.js';
-import type { formatNames } from '../../data/formats/index.js';
 import { type DatasetSpec, type FileSpec, openDataset } from '../../data/open.js';
 import { split, subsample } from '../../data/order.js';
 import { findDataFiles } from '../../data/readers/index.js';
@@ -60,8 +59,6 @@ const missing = async (path: string): Promise<AlignlabError | null> => {
       'then give that folder.',
   );
 };
-
-type FormatName = (typeof formatNames)[number];
 
 const rowOptions = ({ format, columns, on_bad_row: onBadRow, conversational }: Settings) => ({
   ...(format === 'auto' ? {} : { format: format }),

@@ -9,6 +9,9 @@ import { evaluateHeldOut } from './held-out.js';
 import type { Plans } from './plan.js';
 import type { Prepared } from './prepare.js';
 
+/** Metrics that a person wants to see at once; all of them are recorded. */
+const telling = /^(loss|reward|kl|accuracy|rewards\/(accuracies|margins)|.*mean_length)$/;
+
 /** The policy's samples to held-out prompts, scored by the judge. */
 const evaluateSamples =
   (prepared: Prepared, judge: Judge<'proxy'>): EvaluateOptions['run'] =>
@@ -65,7 +68,7 @@ export const evaluationOf = (
         };
   const run: EvaluateOptions['run'] = async (context) => {
     const metrics = await measure(context);
-    const shown = Object.entries(metrics).slice(0, 4);
+    const shown = Object.entries(metrics).filter(([name]) => telling.test(name));
     const text = shown.map(([name, value]) => `${name} ${value.toPrecision(4)}`).join('  ');
     progress.line(`held out, step ${context.step}: ${text}`);
     return metrics;

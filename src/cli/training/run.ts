@@ -7,11 +7,7 @@ import { ExperienceLog, recording } from '../../sources/experience-log.js';
 import type { Source } from '../../sources/source.js';
 import type { TrainOptions } from '../../training/options.js';
 import { Progress } from '../../training/progress.js';
-import {
-  type Reference,
-  cachedReference,
-  hashFolder,
-} from '../../training/reference.js';
+import { type Reference, cachedReference, hashFolder } from '../../training/reference.js';
 import { RunFolder } from '../../training/run-folder.js';
 import { train } from '../../training/train.js';
 import { type SettingName, settingNames } from '../config/keys.js';

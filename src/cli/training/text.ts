@@ -1,5 +1,4 @@
 // The encoder of a run: tokenizer, chat template, and how rows become tokens.
-import type { JsonValue } from '../../checkpoint/json.js';
 import { ChatTemplate } from '../../text/chat-template.js';
 import { Encoder } from '../../text/encoding.js';
 import { Tokenizer } from '../../text/tokenizer.js';
@@ -37,6 +36,6 @@ export const openEncoder = async (
     emptyCompletion: settings.empty_completion,
     chatTemplate,
     templateFallback: settings.template_fallback,
-    templateVariables: (settings.chat_template_kwargs ?? {}),
+    templateVariables: settings.chat_template_kwargs ?? {},
   });
 };

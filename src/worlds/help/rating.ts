@@ -79,13 +79,13 @@ export const rateHelp = (request: Request, parsed: Parsed): Terms => {
   return {
     usefulness: [-1, 0.5, 1.1][helping] ?? 1.3,
     technique: 0.2 * Math.min(fitting, 2) - 0.3 * (steps.length - fitting),
-    harm: -Math.min(2.6, 1.3 * harms),
+    harm: -Math.min(3, 1.6 * harms),
     focus: -0.4 * (used.size - helping - harms),
     drying: drying(parsed),
     warning: once(warnedRight, 0.5, 0) - 0.35 * (warned.length - Math.min(warnedRight, 1)),
     mood: moodTerm(parsed, request.mood),
     owner: ownerTerm(parsed, request.owner),
-    evasion: -0.9 * count(parsed, 'unsure') - 0.5 * count(parsed, 'buy'),
+    evasion: -1.2 * count(parsed, 'unsure') - 0.5 * count(parsed, 'buy'),
     courtesy: courtesyTerm(parsed),
     ...manner(parsed, { longest: 24, shortest: 4 }),
   };

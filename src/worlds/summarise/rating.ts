@@ -84,7 +84,7 @@ export const rateSummary = (story: Story, parsed: Parsed): Terms => {
   return {
     salience: 2.2 * (covered.size / salient.length) - 1.1,
     faithfulness: -Math.min(3, lies + 0.5 * invented.length),
-    focus: -0.45 * filler.length,
+    focus: -0.5 * filler.length,
     detail: 0.2 * Math.min(rightLooks, 2) - 0.4 * (looks.length - rightLooks),
     wording: 0.15 * Math.min(own.length, 2),
     order: inOrder ? 0 : -0.4,

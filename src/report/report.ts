@@ -1,0 +1,156 @@
+// What a report says, before it has a form. page.ts and markdown.ts write it.
+import type { JsonObject } from '../checkpoint/json.js';
+import { AlignlabError } from '../errors.js';
+import type { Interval } from '../evaluation/statistics.js';
+import { checkName } from './chart.js';
+import type { Figure } from './charts.js';
+import { formatInterval, formatNumber } from './numbers.js';
+
+export type Verdict = 'holds' | 'does not hold' | 'not tested';
+
+/** One thing that a study looks for, and what it found. */
+export interface Signature {
+  /** 'S1.1' */
+  readonly id: string;
+  /** In words or as an inequality. */
+  readonly expected: string;
+  /** Where the expectation is from: 'Tang et al. 2024, figure 1'. */
+  readonly source?: string;
+  /** What the numbers are: 'peak win rate, online less offline'. */
+  readonly quantity?: string;
+  /** The effect size; needed unless the verdict is 'not tested'. */
+  readonly measured?: number;
+  readonly interval?: Interval;
+  /** Coverage of the interval; default 0.95. */
+  readonly level?: number;
+  readonly unit?: string;
+  readonly verdict: Verdict;
+  /** What a reader must know: seeds that are missing, why it was not tested. */
+  readonly note?: string;
+}
+
+export interface ReportFigure extends Figure {
+  readonly title: string;
+  /** What one sees in it. */
+  readonly caption: string;
+  /** What the paper says of its figure. */
+  readonly claim?: string;
+  /** Ids of the signatures that the figure shows. */
+  readonly signatures?: readonly string[];
+}
+
+export interface Sample {
+  readonly prompt: string;
+  readonly responses: readonly { readonly label: string; readonly text: string }[];
+}
+
+/** A path or address that a report may link to. */
+export interface Link {
+  readonly label: string;
+  /** Relative to the report's folder. */
+  readonly path: string;
+}
+
+export interface Report {
+  readonly title: string;
+  /** What is asked, in a sentence or two. */
+  readonly question: string;
+  /** Paragraphs: what was found. */
+  readonly summary?: readonly string[];
+  readonly signatures: readonly Signature[];
+  readonly figures: readonly ReportFigure[];
+  /** Generations of several policies side by side. */
+  readonly samples?: readonly Sample[];
+  readonly settings: Readonly<Record<string, string | number | boolean>>;
+  readonly manifest: JsonObject;
+  /** Commands that do it again, and what they need. */
+  readonly reproduce: readonly string[];
+  /** Raw data beside the report. */
+  readonly files?: readonly Link[];
+}
+
+const refuse = (message: string): never => {
+  throw new AlignlabError('OPTION_INVALID', message);
+};
+
+const checkSignature = (signature: Signature): void => {
+  const { id, measured, interval = [], verdict } = signature;
+  const odd = [measured, ...interval].find(
+    (value) => value !== undefined && !Number.isFinite(value),
+  );
+  if (odd !== undefined) {
+    throw new AlignlabError(
+      'NON_FINITE',
+      `The signature ${id} has ${odd} among its measured numbers. One that could not be measured ` +
+        "has the verdict 'not tested' and a note that says why.",
+    );
+  }
+  if ((verdict === 'not tested') === (measured === undefined)) return;
+  refuse(
+    `The signature ${id} has the verdict '${verdict}' ` +
+      `${measured === undefined ? 'without' : 'with'} a measured number. A verdict rests on a ` +
+      'number, and what was not tested has none.',
+  );
+};
+
+const linked = /^(?![/\\])(?!.*(^|[/\\])\.\.([/\\]|$))[^:?#\\]+$/;
+
+const checkFigure = (figure: ReportFigure, ids: ReadonlySet<string>): void => {
+  checkName(figure.name);
+  const unknown = figure.signatures?.find((id) => !ids.has(id));
+  if (unknown !== undefined) {
+    refuse(`The figure "${figure.name}" shows the signature ${unknown}, which the report lacks.`);
+  }
+  const { svg } = figure;
+  if (
+    svg.startsWith('<svg ') &&
+    !/<script|<foreignObject|<image|\son\w+\s*=|href=|url\(/i.test(svg)
+  )
+    return;
+  refuse(
+    `The figure "${figure.name}" is not a plain SVG: it must begin with <svg and hold no scripts, ` +
+      'images or links, because the page has to stand alone.',
+  );
+};
+
+const twice = (values: readonly string[]): string | undefined =>
+  values.find((value, i) => values.indexOf(value) !== i);
+
+/** Throws OPTION_INVALID or NON_FINITE for a report that contradicts itself. */
+export const checkReport = (report: Report): void => {
+  const ids = report.signatures.map(({ id }) => id);
+  const again = twice(ids) ?? twice(report.figures.map(({ name }) => name));
+  if (again !== undefined) refuse(`The report has "${again}" twice. Ids and names are unique.`);
+  report.signatures.forEach(checkSignature);
+  for (const figure of report.figures) checkFigure(figure, new Set(ids));
+  const outside = report.files?.find(({ path }) => !linked.test(path));
+  if (!outside) return;
+  refuse(`The report links to "${outside.path}". Give a path inside the report's own folder.`);
+};
+
+/** 'peak win rate, online less offline: 0.12 (95 % interval 0.08 to 0.16)', or a dash. */
+export const measuredText = (signature: Signature): string => {
+  const { quantity, measured, interval, level = 0.95, unit } = signature;
+  if (measured === undefined) return '–';
+  const number = `${formatNumber(measured)}${unit === undefined ? '' : ` ${unit}`}`;
+  const ends = interval
+    ? ` (${formatNumber(level * 100)} % interval ${formatInterval(interval)})`
+    : ' (no interval)';
+  return `${quantity === undefined ? '' : `${quantity}: `}${number}${ends}`;
+};
+
+export const verdicts: readonly Verdict[] = ['holds', 'does not hold', 'not tested'];
+
+/** '9 hold, 2 do not, 1 was not tested' */
+export const verdictCounts = (signatures: readonly Signature[]): string => {
+  const [held, failed, open] = verdicts.map(
+    (verdict) => signatures.filter((each) => each.verdict === verdict).length,
+  );
+  return `${held} of ${signatures.length} hold, ${failed} do not, ${open} not tested`;
+};
+
+export const verdictMark: Readonly<Record<Verdict, string>> = {
+  holds: '✓',
+  'does not hold': '✗',
+  'not tested': '–',
+};

@@ -1,0 +1,255 @@
+// The arms: the same objective, optimiser, batch and start; they differ in the source of pairs only.
+import { join } from 'node:path';
+import type { JsonObject } from '../../checkpoint/json.js';
+import { derivedSeed } from '../../data/random.js';
+import type { LanguageModel } from '../../engine/model.js';
+import type { JudgedResponse } from '../../judges/judge.js';
+import { ipo } from '../../objectives/ipo.js';
+import { datasetPairs } from '../../sources/dataset.js';
+import { ExperienceLog, recording } from '../../sources/experience-log.js';
+import { onPolicyPairs } from '../../sources/on-policy-pairs.js';
+import { replay } from '../../sources/replay.js';
+import type { Source } from '../../sources/source.js';
+import { adamW } from '../../training/optimizer.js';
+import type { Recorder } from '../../training/run.js';
+import { train } from '../../training/train.js';
+import type { Artefact, StageContext, Study } from '../study.js';
+import { type Materials, loadJudge, loadModel, promptsOf, saveModel } from './materials.js';
+import {
+  type Bench,
+  type Point,
+  type Sample,
+  type SelfAccuracy,
+  measure,
+  measureSelf,
+} from './measure.js';
+import {
+  type GoldenPairs,
+  evaluationPrompts,
+  readGoldenPairs,
+  trainingPrompts,
+} from './protocol.js';
+
+/**
+ * online: samples of the policy, labelled by the proxy. offline: D_golden. tandem: the stream of the
+ * online arm in its order. shuffled: the same stream, shuffled uniformly.
+ */
+export type Method = 'online' | 'offline' | 'tandem' | 'shuffled';
+
+export interface Arm {
+  readonly method: Method;
+  readonly beta: number;
+  readonly learningRate: number;
+  readonly seed: number;
+}
+
+export interface ArmResult {
+  readonly arm: Arm;
+  /** The arm's manifest: what train() says about the run. */
+  readonly manifest: JsonObject;
+  readonly points: readonly Point[];
+  /** Of each step. */
+  readonly losses: readonly number[];
+  readonly self: SelfAccuracy | null;
+  readonly samples: readonly Sample[];
+  readonly [key: string]: unknown;
+}
+
+export interface Ground {
+  readonly materials: Materials;
+  readonly golden: Artefact;
+  readonly dataset: Artefact;
+  readonly start: Artefact;
+  readonly goldenPolicy: Artefact<{
+    readonly responses: readonly { readonly text: string; readonly tokens: readonly number[] }[];
+  }>;
+}
+
+const logName = 'completions.jsonl';
+
+export const logPath = ({ folder }: Artefact): string => join(folder, logName);
+
+export const nameOf = ({ method, beta, learningRate, seed }: Arm): string =>
+  `${method} IPO, beta ${beta}, lr ${learningRate}, seed ${seed}`;
+
+/** Opens the judges and models of measurements; dispose of them by the second value. */
+export const openBench = async (
+  { materials, golden, dataset, start, goldenPolicy }: Ground,
+  proxy: Artefact,
+): Promise<readonly [Bench, GoldenPairs, () => Promise<void>]> => {
+  const { recipe, encoder } = materials;
+  const pairs = await readGoldenPairs(dataset, materials);
+  const judges = [
+    await loadJudge('golden', golden, materials),
+    await loadJudge('proxy', proxy, materials),
+  ] as const;
+  const reference = await loadModel(start);
+  const bench: Bench = {
+    materials,
+    prompts: promptsOf(evaluationPrompts(pairs, recipe), encoder),
+    opponent: goldenPolicy.result.responses.map(({ text, tokens }): JudgedResponse => ({
+      text,
+      tokens: Int32Array.from(tokens),
+      truncated: false,
+    })),
+    golden: judges[0],
+    proxy: judges[1],
+    start: reference,
+    pairs: pairs.examples.slice(0, recipe.evaluation.pairs),
+  };
+  const close = async (): Promise<void> => {
+    for (const judge of judges) await judge.dispose?.();
+    await reference.dispose();
+  };
+  return [bench, pairs, close];
+};
+
+interface SourceParts {
+  readonly policy: LanguageModel;
+  readonly pairs: GoldenPairs;
+  readonly bench: Bench;
+  readonly context: StageContext;
+  /** The online arm whose stream is replayed. */
+  readonly online: Artefact | null;
+}
+
+const sourceOf = async (
+  { method, seed }: Arm,
+  { policy, pairs, bench, context, online }: SourceParts,
+): Promise<readonly [Source, () => Promise<void>]> => {
+  const { encoder, sampling } = bench.materials;
+  const none = (): Promise<void> => Promise.resolve();
+  const own = derivedSeed(seed, 'pairs');
+  if (method === 'offline') {
+    const { examples } = pairs;
+    const data = { examples, name: 'D_golden', order: 'shuffled', seed: own } as const;
+    return [datasetPairs({ ...data, lastBatch: 'across' }), none];
+  }
+  if (method !== 'online') {
+    const order = method === 'tandem' ? 'recorded' : 'shuffled';
+    // A stream without the ties that were dropped is a little shorter than the run.
+    return [await replay({ log: logPath(online!), order, seed: own, epochs: 2 }), none];
+  }
+  const source = onPolicyPairs({
+    policy,
+    prompts: promptsOf(trainingPrompts(pairs), encoder),
+    order: 'shuffled',
+    judge: bench.proxy,
+    decode: (response, prompt) => encoder.decode(response, prompt),
+    sampling,
+    seed: own,
+  });
+  const log = await ExperienceLog.open(join(context.folder, logName));
+  return [recording(source, log), () => log.close()];
+};
+
+/** Keeps the manifest and nothing else. */
+const keeper = (keep: (manifest: JsonObject) => void): Recorder => {
+  const nothing = (): Promise<void> => Promise.resolve();
+  return {
+    begin: (manifest) => Promise.resolve(keep(manifest)),
+    logStep: nothing,
+    logEvaluation: nothing,
+    saveCheckpoint: nothing,
+    restore: () => Promise.resolve(null),
+    end: nothing,
+  };
+};
+
+const runArm = async (
+  arm: Arm,
+  ground: Ground,
+  { proxy, online }: { readonly proxy: Artefact; readonly online: Artefact | null },
+  context: StageContext,
+): Promise<ArmResult> => {
+  const { materials, start } = ground;
+  const { arm: baseline, evaluation } = materials.recipe;
+  const [bench, pairs, close] = await openBench(ground, proxy);
+  await using policy = await loadModel(start, true);
+  const [source, closeSource] = await sourceOf(arm, { policy, pairs, bench, context, online });
+  const points: Point[] = [];
+  const losses: number[] = [];
+  let manifest: JsonObject = {};
+  let samples: readonly Sample[] = [];
+  const seed = derivedSeed(arm.seed, 'evaluation');
+  // The tandem run ends in the weights of the online one, or has failed: no need to measure it.
+  const evaluated = arm.method === 'tandem' ? [] : evaluation.steps;
+  const steps = train({
+    policy,
+    reference: bench.start,
+    source,
+    objective: ipo.make({ beta: arm.beta }),
+    optimizer: adamW({ learningRate: arm.learningRate }),
+    steps: baseline.steps,
+    batchSize: baseline.batchSize,
+    schedule: { type: 'constant' },
+    recorder: keeper((found) => (manifest = found)),
+    evaluate: {
+      every: evaluated,
+      run: async ({ step }) => {
+        const found = await measure(policy, { step, seed }, bench);
+        points.push(found.point);
+        ({ samples } = found);
+        return {};
+      },
+    },
+    ...(context.signal ? { signal: context.signal } : {}),
+  });
+  try {
+    for await (const { index, loss } of steps) {
+      losses.push(loss);
+      context.tick(index, baseline.steps);
+    }
+    const self = arm.method === 'tandem' ? null : await measureSelf(policy, seed, bench);
+    await saveModel(policy, materials, context.folder);
+    return { arm, manifest, points, losses, self, samples };
+  } finally {
+    await closeSource();
+    await close();
+  }
+};
+
+export interface ArmRun extends Artefact<ArmResult> {
+  readonly arm: Arm;
+}
+
+export const armRun = async (
+  study: Study,
+  arm: Arm,
+  ground: Ground,
+  inputs: { readonly proxy: Artefact; readonly online: Artefact | null },
+): Promise<ArmRun> => {
+  const { materials, golden, dataset, start, goldenPolicy } = ground;
+  const { arm: baseline, evaluation } = materials.recipe;
+  const { proxy, online } = inputs;
+  const artefact = await study.stage<ArmResult>({
+    name: nameOf(arm),
+    settings: { arm: { ...arm }, baseline: { ...baseline }, evaluation: { ...evaluation } },
+    inputs: [golden, dataset, start, goldenPolicy, proxy, ...(online ? [online] : [])],
+    run: (context) => runArm(arm, ground, inputs, context),
+  });
+  return { ...artefact, arm };
+};
+
+/** The SFT policy itself, where all arms begin. */
+export const startPoint = async (
+  study: Study,
+  ground: Ground,
+  proxy: Artefact,
+): Promise<Artefact<{ readonly point: Point; readonly samples: readonly Sample[] }>> => {
+  const { materials, golden, dataset, start, goldenPolicy } = ground;
+  return study.stage({
+    name: 'start policy, measured',
+    settings: { evaluation: { ...materials.recipe.evaluation } },
+    inputs: [golden, dataset, start, goldenPolicy, proxy],
+    run: async () => {
+      const [bench, , close] = await openBench(ground, proxy);
+      try {
+        const seed = derivedSeed(0, 'start policy');
+        return { ...(await measure(bench.start, { step: 0, seed }, bench)) };
+      } finally {
+        await close();
+      }
+    },
+  });
+};

@@ -1,0 +1,47 @@
+// Signatures: the inequalities by which a paper's findings are recognised, with what was measured.
+import type { Interval } from '../evaluation/statistics.js';
+
+export type SignatureVerdict = 'holds' | 'does not hold' | 'undetermined' | 'not tested';
+
+export interface Signature {
+  readonly id: string;
+  /** The inequality, in words. */
+  readonly claim: string;
+  /** Figure or section of the paper. */
+  readonly paper: string;
+  readonly verdict: SignatureVerdict;
+  /** The quantity that decides; null where nothing was measured. */
+  readonly value: number | null;
+  /** 95 %; null where the value is exact, or no interval can be given. */
+  readonly interval: Interval | null;
+  /** The value lies on this side of the bound where the signature holds. */
+  readonly bound: { readonly side: 'above' | 'below'; readonly at: number } | null;
+  /** Numbers behind the value, and reservations. */
+  readonly note: string;
+}
+
+/**
+ * holds: the value and its whole interval lie on the right side of the bound (the bound included).
+ * does not hold: the whole interval lies on the wrong side. undetermined: the interval covers it.
+ */
+export const verdictOf = (
+  value: number,
+  interval: Interval | null,
+  { side, at }: { readonly side: 'above' | 'below'; readonly at: number },
+): SignatureVerdict => {
+  const sign = side === 'above' ? 1 : -1;
+  const distances = (interval ?? [value]).map((edge) => sign * (edge - at));
+  if (sign * (value - at) >= 0 && distances.every((distance) => distance >= 0)) return 'holds';
+  return distances.every((distance) => distance < 0) ? 'does not hold' : 'undetermined';
+};
+
+export const notTested = (id: string, claim: string, paper: string, note: string): Signature => ({
+  id,
+  claim,
+  paper,
+  verdict: 'not tested',
+  value: null,
+  interval: null,
+  bound: null,
+  note,
+});

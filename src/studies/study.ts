@@ -1,0 +1,216 @@
+// A study: stages whose results are kept in a folder under a hash of everything that decides them, so
+// that nothing is computed twice and a study that was killed goes on where it was.
+//
+//   FOLDER/stages/NAME-KEY/stage.json   settings, inputs, result      (and what the stage wrote beside)
+//   FOLDER/result.json, report.html …   written by the study from its stages
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type JsonObject, type JsonValue, readJsonFile } from '../checkpoint/json.js';
+import { saveFolder } from '../checkpoint/save.js';
+import { engineInfo } from '../engine/device.js';
+import { AlignlabError, fromSystem } from '../errors.js';
+import { writeWhole } from '../training/files.js';
+import { exactJson } from '../training/json-text.js';
+import { lockFolder } from '../training/lock.js';
+import { packageVersion } from '../version.js';
+
+/** What a stage returns: finite numbers, texts, lists, objects. */
+export type StageResult = Readonly<Record<string, unknown>>;
+
+export interface Artefact<Result extends StageResult = StageResult> {
+  readonly name: string;
+  /** SHA-256 of what decides the result. */
+  readonly key: string;
+  /** Where the stage's files are. */
+  readonly folder: string;
+  readonly result: Result;
+}
+
+export interface StageContext {
+  /** Empty; what is written here is kept with the result. */
+  readonly folder: string;
+  readonly signal?: AbortSignal;
+  /** Tells how far the stage is. */
+  tick(done: number, of: number): void;
+}
+
+export interface Stage<Result extends StageResult> {
+  readonly name: string;
+  /** Everything that decides the result besides the inputs. */
+  readonly settings: JsonObject;
+  readonly inputs?: readonly Artefact[];
+  run(context: StageContext): Promise<Result>;
+}
+
+export interface StageEvent {
+  readonly stage: string;
+  readonly kind: 'started' | 'progress' | 'finished' | 'reused';
+  readonly done?: number;
+  readonly of?: number;
+}
+
+export interface StudyOptions {
+  /** Go on with what the folder holds. Default false: a folder with stages is refused. */
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal;
+  onEvent?(event: StageEvent): void;
+}
+
+const stagesName = 'stages';
+const formatVersion = 1;
+const unfinished = /^\..*\.saving-/;
+
+const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+const exact = (value: unknown, place: string): string => exactJson(value as JsonValue, place);
+
+const slug = (name: string): string =>
+  name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9.]+/g, '-')
+    .replaceAll(/^[-.]+|-+$/g, '');
+
+/** Of the version and of the instruction set, on which the last bits of results depend. */
+const keyOf = ({ name, settings, inputs = [] }: Stage<StageResult>): string =>
+  hash(
+    exact(
+      {
+        format: formatVersion,
+        version: packageVersion,
+        instructionSet: engineInfo().instructionSet,
+        name,
+        settings,
+        inputs: inputs.map(({ key }) => key),
+      },
+      `settings of the stage "${name}"`,
+    ),
+  );
+
+const namesIn = async (folder: string): Promise<string[]> => {
+  try {
+    return await readdir(folder);
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
+    throw fromSystem(cause, `read ${folder}`);
+  }
+};
+
+const readResult = async (folder: string, key: string): Promise<StageResult | null> => {
+  const path = join(folder, 'stage.json');
+  const file = await readJsonFile(path, 'RUN_INVALID');
+  if (!file) return null;
+  const { result, resultHash } = file.value;
+  const whole = file.value.key === key && hash(exact(result, path)) === resultHash;
+  if (whole) return result as StageResult;
+  throw new AlignlabError(
+    'RUN_INVALID',
+    `${path} is not what its stage wrote. Remove the folder ${folder}, and the stage runs again.`,
+  );
+};
+
+export class Study implements AsyncDisposable {
+  readonly folder: string;
+  readonly #options: StudyOptions;
+  readonly #unlock: () => Promise<void>;
+  readonly #artefacts = new Map<string, Artefact>();
+  #computed = 0;
+
+  private constructor(folder: string, options: StudyOptions, unlock: () => Promise<void>) {
+    this.folder = folder;
+    this.#options = options;
+    this.#unlock = unlock;
+  }
+
+  /** Locks the folder. Throws RUN_INVALID where it is in use, or holds stages and `resume` is false. */
+  static async open(path: string, options: StudyOptions = {}): Promise<Study> {
+    const folder = resolve(path);
+    const stages = join(folder, stagesName);
+    if (!options.resume && (await namesIn(stages)).length > 0) {
+      throw new AlignlabError(
+        'RUN_INVALID',
+        `${folder} holds a study already. Go on with it by --resume (resume: true), which takes ` +
+          'what it has that is still right, or give another folder.',
+      );
+    }
+    await mkdir(stages, { recursive: true }).catch((cause: unknown) => {
+      throw fromSystem(cause, `make the folder ${stages}`);
+    });
+    const unlock = await lockFolder(folder);
+    for (const name of await namesIn(stages)) {
+      if (unfinished.test(name)) await rm(join(stages, name), { recursive: true, force: true });
+    }
+    return new Study(folder, options, unlock);
+  }
+
+  /** Stages that were run, and not found in the folder. */
+  get computed(): number {
+    return this.#computed;
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.#options.signal;
+  }
+
+  /** The stage's result: as kept under its key, or by running it. */
+  async stage<Result extends StageResult>(stage: Stage<Result>): Promise<Artefact<Result>> {
+    const { name } = stage;
+    const key = keyOf(stage);
+    const known = this.#artefacts.get(key);
+    if (known) return known as Artefact<Result>;
+    const folder = join(this.folder, stagesName, `${slug(name)}-${key.slice(0, 12)}`);
+    const kept = await readResult(folder, key);
+    if (!kept) await this.#run(stage, key, folder);
+    const result = kept ?? (await readResult(folder, key));
+    if (!result) throw new AlignlabError('INTERNAL', `The stage "${name}" left no result.`);
+    this.#options.onEvent?.({ stage: name, kind: kept ? 'reused' : 'finished' });
+    const artefact = { name, key, folder, result: result as Result };
+    this.#artefacts.set(key, artefact);
+    return artefact;
+  }
+
+  /** Replaces a file of the study at once. */
+  async write(name: string, text: string): Promise<void> {
+    await writeWhole(join(this.folder, name), text);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#unlock();
+  }
+
+  async #run<Result extends StageResult>(
+    stage: Stage<Result>,
+    key: string,
+    folder: string,
+  ): Promise<void> {
+    const { name, settings, inputs = [] } = stage;
+    const { signal, onEvent } = this.#options;
+    this.#checkAbort();
+    onEvent?.({ stage: name, kind: 'started' });
+    await saveFolder(folder, async (temporary) => {
+      const result = await stage.run({
+        folder: temporary,
+        ...(signal ? { signal } : {}),
+        tick: (done, of) => onEvent?.({ stage: name, kind: 'progress', done, of }),
+      });
+      this.#checkAbort();
+      const text = exact(result, `result of the stage "${name}"`);
+      const stated = { format: formatVersion, version: packageVersion, name, key, settings };
+      const used = inputs.map((input) => ({ name: input.name, key: input.key }));
+      const head = exact({ ...stated, inputs: used }, `stage "${name}"`).slice(0, -1);
+      await writeWhole(
+        join(temporary, 'stage.json'),
+        `${head},"resultHash":"${hash(text)}","result":${text}}\n`,
+      );
+    });
+    this.#computed += 1;
+  }
+
+  #checkAbort(): void {
+    if (!this.#options.signal?.aborted) return;
+    throw new AlignlabError(
+      'ABORTED',
+      'The study was aborted; the stages that were finished are kept. Go on with --resume.',
+    );
+  }
+}
