@@ -5,10 +5,9 @@ import { axisTitle } from './describe.js';
 import { rangeOf, widthOf, wrap } from './layout.js';
 import { formatInterval, formatNumber } from './numbers.js';
 import { titleLines } from './plane.js';
+import type { Layer } from './plane-labels.js';
 import { config, lookOf } from './style.js';
 import { type SizedSpec, titleHeight } from './svg.js';
-
-type Layer = Extract<TopLevelSpec, { layer: unknown }>['layer'][number];
 
 const unique = (values: readonly string[]): string[] => [...new Set(values)];
 const wrapped = (category: string): string => wrap(category, 24).join('\n');
@@ -167,6 +166,11 @@ export const barSpec = (chart: BarChart): SizedSpec => {
           labelLimit: 0,
           labelPadding: 8,
           labelExpr: "split(datum.label, '\\n')",
+          labelLineHeight: 14,
+          // Names of several lines stand in the middle of their bars, too.
+          encoding: {
+            labels: { update: { dy: { signal: "7 - 7 * length(split(datum.label, '\\n'))" } } },
+          },
         },
       },
       ...(arms.length > 1

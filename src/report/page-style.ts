@@ -49,7 +49,7 @@ summary{cursor:pointer}
 .signatures tr{display:block;border-bottom:1px solid var(--line);padding:.75rem 0}
 .signatures th,.signatures td{display:block;border:0;padding:.1rem 0}
 .signatures td::before{content:attr(data-label) ": ";color:var(--soft);font-weight:400}
-.drawing{overflow-x:auto}.drawing svg{width:520px;max-width:none}}
+.drawing{overflow-x:auto}.drawing svg{width:500px;max-width:none}}
 @media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--shade:#fff;
 --good:#11633a;--bad:#a3261b}body{font-size:11pt}main{max-width:none;padding:0}
 figure,tr,.samples div{break-inside:avoid}h2,h3{break-after:avoid}a{color:inherit}

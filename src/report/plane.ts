@@ -5,6 +5,7 @@ import { axisTitle } from './describe.js';
 import { type Range, logTicks, positionOf, rangeOf, spread, widthOf, wrap } from './layout.js';
 import { formatInterval, formatNumber } from './numbers.js';
 import { type Look, config, lookOf } from './style.js';
+import { type Layer, curveOf, labelLayers, textsOf, wrapLabel } from './plane-labels.js';
 import { type SizedSpec, titleHeight } from './svg.js';
 
 export interface PlaneOptions {
@@ -16,10 +17,6 @@ export interface PlaneOptions {
   readonly looks?: ReadonlyMap<string, Look>;
 }
 
-type Layer = Extract<TopLevelSpec, { layer: unknown }>['layer'][number];
-
-const lineHeight = 15;
-const labelWidth = 22; // characters
 const tickWidth = 44; // room for labels of the y axis
 
 export const rangesOf = (charts: readonly PlaneChart[]): { x: Range; y: Range } => {
@@ -150,19 +147,6 @@ const lineLayer = (values: readonly BandPoint[], look: Look, stepped: boolean): 
   },
 });
 
-/** The envelope goes on at its last height to the largest x that its cloud reached. */
-const staircase = ({ points, envelope = [] }: Series): readonly BandPoint[] => {
-  const last = envelope.at(-1);
-  if (!last) return [];
-  const end = points.reduce((most, { x }) => Math.max(most, x), last.x);
-  return [...envelope, { x: end, y: last.y }];
-};
-
-const curveOf = (chart: PlaneChart, series: Series): readonly BandPoint[] =>
-  chart.kind === 'scatter'
-    ? staircase(series)
-    : [...series.points].sort((first, second) => first.x - second.x);
-
 const seriesLayers = (chart: PlaneChart, series: Series, look: Look): Layer[] => {
   const curve = curveOf(chart, series);
   const line = curve.length > 1 ? [lineLayer(curve, look, chart.kind === 'scatter')] : [];
@@ -170,91 +154,6 @@ const seriesLayers = (chart: PlaneChart, series: Series, look: Look): Layer[] =>
   // Clouds lie below their envelope, the points of an arm on its line.
   const bands = bandLayers(chart.kind === 'scatter' ? { label: '', points: [] } : series, look);
   return chart.kind === 'scatter' ? [...points, ...line] : [...bands, ...line, ...points];
-};
-
-interface Place {
-  readonly width: number;
-  readonly height: number;
-  readonly ranges: { readonly x: Range; readonly y: Range };
-}
-
-interface Label {
-  readonly lines: readonly string[];
-  /** Where it would like to stand, in pixels. */
-  readonly at: number;
-  /** The place of the curve's end, in pixels. */
-  readonly end?: readonly [x: number, y: number];
-  readonly look?: Look;
-}
-
-const textsOf = ({ label, points }: Series): string[] =>
-  wrap(points.length === 0 ? `${label} (no data)` : label, labelWidth);
-
-const labelsOf = (
-  chart: PlaneChart,
-  looks: readonly Look[],
-  { width, height, ranges }: Place,
-): Label[] => {
-  const xAt = positionOf(chart.x.scale, ranges.x, 0, width);
-  const yAt = positionOf(chart.y.scale, ranges.y, height, 0);
-  const ofSeries = seriesOf(chart).map((series, i): Label => {
-    const end = curveOf(chart, series).at(-1);
-    const ys = series.points.map(({ y }) => yAt(y)).sort((a, b) => a - b);
-    const own = { lines: textsOf(series), look: looks[i]! };
-    if (!end) return { ...own, at: ys[Math.floor(ys.length / 2)] ?? height };
-    return { ...own, at: yAt(end.y), end: [xAt(end.x), yAt(end.y)] };
-  });
-  const ofLines = (chart.references ?? []).map(({ y, label }): Label => ({
-    lines: wrap(label, labelWidth),
-    at: yAt(y),
-    end: [width, yAt(y)],
-  }));
-  return [...ofSeries, ...ofLines];
-};
-
-const labelLayer = ({ lines, end, look }: Label, place: number, width: number): Layer[] => {
-  const color = look?.colour ?? 'currentColor';
-  const y = { value: place };
-  const data = { values: [{}] };
-  const leader: Layer = {
-    data,
-    mark: { type: 'rule', color, opacity: 0.45, strokeWidth: 1, aria: false },
-    encoding: {
-      x: { value: end?.[0] ?? 0 },
-      x2: { value: width + 7 },
-      y: { value: end?.[1] ?? 0 },
-      y2: y,
-    },
-  };
-  const text: Layer = {
-    data,
-    mark: {
-      type: 'text',
-      text: [...lines],
-      align: 'left',
-      baseline: 'middle',
-      lineHeight,
-      dy: (-(lines.length - 1) * lineHeight) / 2,
-      color,
-      ...(look ? { fontWeight: 600 } : { opacity: 0.8 }),
-      aria: false,
-    },
-    encoding: { x: { value: width + (look ? 21 : 10) }, y },
-  };
-  const symbol = (shape: string): Layer => ({
-    data,
-    mark: { type: 'point', shape, color, filled: true, size: 40, opacity: 1, aria: false },
-    encoding: { x: { value: width + 12 }, y },
-  });
-  return [...(end ? [leader] : []), ...(look ? [symbol(look.symbol)] : []), text];
-};
-
-/** Names beside the plot at the height where curves end, with a thin line from there. */
-const labelLayers = (chart: PlaneChart, looks: readonly Look[], place: Place): Layer[] => {
-  const labels = labelsOf(chart, looks, place);
-  const sizes = labels.map(({ at, lines }) => ({ at, size: lines.length * lineHeight + 3 }));
-  const places = spread(sizes, place.height);
-  return labels.flatMap((label, i) => labelLayer(label, places[i]!, place.width));
 };
 
 const emptyLayer = (width: number, height: number): Layer => ({
@@ -273,7 +172,7 @@ export const planeSpec = (
   const { width: outer = 600, height: tall = 360 } = chart;
   const series = seriesOf(chart);
   const own = series.map(({ label }, i) => looks.get(label) ?? lookOf(i));
-  const names = (chart.references ?? []).flatMap(({ label }) => wrap(label, labelWidth));
+  const names = (chart.references ?? []).flatMap(({ label }) => wrapLabel(label));
   const widest = [...series.flatMap(textsOf), ...names].reduce(
     (most, text) => Math.max(most, widthOf(text)),
     0,

@@ -40,7 +40,8 @@ export const mismatchedOf = async (
     throw new AlignlabError(
       'DATA_INVALID',
       `${objective.name} estimates a KL from the responses of other examples and got one example ` +
-        `(${examples[0]?.origin ?? ''}) in a batch. Take batches, and micro-batches, of two or more.`,
+        `(${examples[0]?.origin ?? ''}) in a batch. Take batches, and micro-batches, of two or more; ` +
+        "a last batch that is smaller is left out by lastBatch: 'drop' (--dataloader-drop-last true).",
     );
   }
   const rotated = examples.map((example, i): Example => {

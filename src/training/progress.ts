@@ -64,7 +64,42 @@ const rate = (value: number): string => {
   return value >= 10_000 ? `${(value / 1000).toFixed(0)}k` : value.toFixed(0);
 };
 
+/** What people watch besides the loss, which of a policy gradient says nothing; the first that is there. */
+const headlines = [
+  { label: 'reward', names: ['reward', 'objective/scores'] },
+  { label: 'accuracy', names: ['rewards/accuracies', 'accuracy'] },
+  { label: 'kl', names: ['kl', 'objective/kl'] },
+] as const;
+
+/** Means over the steps since the last line. */
+class Means {
+  readonly #sums = new Map<string, { sum: number; count: number }>();
+
+  add({ loss, metrics }: TrainStep): void {
+    this.#add('loss', loss);
+    for (const { label, names } of headlines) {
+      const name = names.find((each) => metrics[each] !== undefined);
+      if (name !== undefined) this.#add(label, metrics[name]!);
+    }
+  }
+
+  /** 'loss 0.6931  accuracy 0.5000', and begins anew. */
+  take(): string {
+    const parts = [...this.#sums].map(
+      ([label, { sum, count }]) => `${label} ${(sum / count).toPrecision(4)}`,
+    );
+    this.#sums.clear();
+    return parts.join('  ');
+  }
+
+  #add(label: string, value: number): void {
+    const { sum, count } = this.#sums.get(label) ?? { sum: 0, count: 0 };
+    this.#sums.set(label, { sum: sum + value, count: count + 1 });
+  }
+}
+
 export class Progress {
+  readonly #means = new Means();
   readonly #steps: number;
   readonly #loggingSteps: number;
   readonly #stream: NonNullable<ProgressOptions['stream']>;
@@ -84,7 +119,7 @@ export class Progress {
     if (fromStep === 0) this.#speed.add({ tokens: 0, seconds: 0 });
     if (this.#stream.isTTY !== true) return;
     this.#bar = new cliProgress.SingleBar({
-      format: '{bar} {value}/{total}  loss {loss}  {rate} tokens/s  ETA {left}',
+      format: '{bar} {value}/{total}  {means}  {rate} tokens/s  ETA {left}',
       barsize: 24,
       barCompleteChar: '━',
       barIncompleteChar: ' ',
@@ -92,22 +127,22 @@ export class Progress {
       hideCursor: null,
       gracefulExit: false,
     });
-    this.#bar.start(steps, fromStep, { loss: '-', rate: '-', left: '-' });
+    this.#bar.start(steps, fromStep, { means: '', rate: '-', left: '-' });
   }
 
   step(step: TrainStep): void {
     this.#speed.add(step);
+    this.#means.add(step);
     const { tokensPerSecond, secondsPerStep } = this.#speed;
     const values = {
-      loss: step.loss.toPrecision(4),
       rate: rate(tokensPerSecond),
       left: clock(secondsPerStep * (this.#steps - step.index)),
     };
-    if (this.#bar) this.#bar.update(step.index, values);
+    if (this.#bar) this.#bar.update(step.index, { ...values, means: this.#means.take() });
     else if (step.index % this.#loggingSteps === 0 || step.index === this.#steps) {
       this.#stream.write(
-        `step ${step.index}/${this.#steps}  loss ${values.loss}  lr ${step.learningRate.toExponential(2)}` +
-          `  ${values.rate} tokens/s  ETA ${values.left}\n`,
+        `step ${step.index}/${this.#steps}  ${this.#means.take()}` +
+          `  lr ${step.learningRate.toExponential(2)}  ${values.rate} tokens/s  ETA ${values.left}\n`,
       );
     }
   }

@@ -86,6 +86,48 @@ const longestFirst = (phrases: readonly string[]): Phrase[] =>
 export const joinWords = (words: readonly string[]): string =>
   words.reduce((text, word) => text + (text === '' || !isWord(word) ? word : ` ${word}`), '');
 
+/** Counts where a clause, a joiner or the mark at the end is missing or one too many. */
+class SentenceOrder {
+  /** What the sentence has so far: nothing, something that needs a clause after it, a clause. */
+  #state: 'start' | 'open' | 'closed' = 'start';
+  #question = false;
+  errors = 0;
+  sentences = 0;
+
+  get atStart(): boolean {
+    return this.#state === 'start';
+  }
+
+  clause(role: ClauseRole): void {
+    this.errors += Number((this.#state === 'closed') !== (role === 'tail'));
+    this.errors += Number(role === 'opener' && this.#state === 'open');
+    this.#question = role === 'question' || (role === 'tail' && this.#question);
+    this.#state = role === 'opener' ? 'open' : 'closed';
+  }
+
+  joiner(): void {
+    this.errors += Number(this.#state !== 'closed');
+    this.#state = 'open';
+  }
+
+  /** A mark or word that is part of no clause. */
+  mark(lexeme: string): void {
+    if (/^[.!?]$/.test(lexeme)) {
+      this.errors += Number(this.#state !== 'closed');
+      this.errors += Number(this.#question !== (lexeme === '?'));
+      this.sentences += 1;
+      [this.#state, this.#question] = ['start', false];
+    } else {
+      this.errors += 1;
+      if (this.#state === 'start') this.#state = 'open';
+    }
+  }
+
+  end(hasText: boolean): void {
+    this.errors += Number(this.#state !== 'start' || !hasText);
+  }
+}
+
 export class Grammar {
   readonly #definition: GrammarDefinition;
   readonly #templates: readonly Template[];
@@ -151,44 +193,34 @@ export class Grammar {
     const lexemes = lex(text);
     const clauses: Clause[] = [];
     const joiners: string[] = [];
-    let [errors, sentences] = [0, 0];
-    // What the sentence has at this place: nothing yet, an open start (opener, joiner), a clause.
-    let state: 'start' | 'open' | 'closed' = 'start';
-    let question = false;
+    const order = new SentenceOrder();
+    let errors = 0;
     for (let at = 0; at < lexemes.length;) {
       const match = this.#longest(lexemes, at);
-      const lexeme = lexemes[at]!;
+      const joiner = match ? undefined : this.#joinerAt(lexemes, at);
       if (match) {
         const { clause, words } = match;
-        const role = this.#definition.roles[clause.kind] ?? 'fact';
-        errors += Number((state === 'closed') !== (role === 'tail'));
-        errors += Number(role === 'opener' && state === 'open');
-        errors += wrongCases(lexemes.slice(at, at + words.length), words, state === 'start');
+        const found = lexemes.slice(at, at + words.length);
+        errors += wrongCases(found, words, order.atStart);
+        order.clause(this.#definition.roles[clause.kind] ?? 'fact');
         clauses.push(clause);
-        question = role === 'question' || (role === 'tail' && question);
-        state = role === 'opener' ? 'open' : 'closed';
         at += words.length;
-        continue;
-      }
-      const joiner = this.#joiners.find(({ words }) => startsWith(lexemes, at, words));
-      if (joiner) {
-        errors += Number(state !== 'closed');
+      } else if (joiner) {
+        order.joiner();
         joiners.push(joiner.text);
-        state = 'open';
         at += joiner.words.length;
-      } else if (/^[.!?]$/.test(lexeme)) {
-        errors += Number(state !== 'closed') + Number(question !== (lexeme === '?'));
-        sentences += 1;
-        [state, question] = ['start', false];
-        at += 1;
       } else {
-        errors += 1;
-        if (state === 'start') state = 'open';
+        order.mark(lexemes[at]!);
         at += 1;
       }
     }
-    errors += Number(state !== 'start' || lexemes.length === 0);
-    return { clauses, joiners, errors, words: lexemes.filter(isWord).length, sentences };
+    order.end(lexemes.length > 0);
+    const words = lexemes.filter(isWord).length;
+    return { clauses, joiners, errors: errors + order.errors, words, sentences: order.sentences };
+  }
+
+  #joinerAt(lexemes: readonly string[], at: number): Phrase | undefined {
+    return this.#joiners.find(({ words }) => startsWith(lexemes, at, words));
   }
 
   #longest(lexemes: readonly string[], at: number): Match | null {
@@ -227,3 +259,25 @@ const wrongCases = (found: readonly string[], words: readonly string[], starts: 
 /** Parts of a sentence, such as clauses and joiners, with a capital and a mark at the end. */
 export const sentence = (parts: readonly string[], mark = '.'): string =>
   capitalized(joinWords([...parts.flatMap(lex), mark]));
+
+/**
+ * Sentences of the clauses.
+ * @param opening what the first begins with
+ * @param joiner asked between two clauses: what joins them, or null where a sentence ends
+ */
+export const joinClauses = (
+  opening: readonly string[],
+  clauses: readonly string[],
+  joiner: () => string | null,
+): string => {
+  const sentences: string[] = [];
+  let open = [...opening];
+  clauses.forEach((clause, i) => {
+    const joined = i === clauses.length - 1 ? null : joiner();
+    open.push(clause, ...(joined === null ? [] : [joined]));
+    if (joined !== null) return;
+    sentences.push(sentence(open));
+    open = [];
+  });
+  return sentences.join(' ');
+};

@@ -1,4 +1,5 @@
 // The hidden rater as judges. They are golden: no proxy can be made of a rating.
+import { contentHash } from '../data/content-hash.js';
 import { AlignlabError } from '../errors.js';
 import { functionJudge, functionPairJudge } from '../judges/function-judge.js';
 import type { PairJudge, RewardJudge } from '../judges/judge.js';
@@ -14,7 +15,7 @@ const promptOf = (prompt: Text): string => {
 const identity = (world: World) =>
   ({
     name: `rater of ${world.name}`,
-    version: JSON.stringify(world.describe()),
+    version: contentHash(JSON.stringify(world.describe())).slice(0, 16),
     role: 'golden',
   }) as const;
 

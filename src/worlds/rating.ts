@@ -30,7 +30,7 @@ const duplicates = (parsed: Parsed): number => {
 
 /** What every rater minds: grammar, length and saying the same thing twice. */
 export const manner = (parsed: Parsed, { longest, shortest }: MannerLimits): Terms => ({
-  fluency: -0.35 * Math.min(parsed.errors, 10),
+  fluency: -0.45 * Math.min(parsed.errors, 10),
   length: -0.1 * Math.max(0, parsed.words - longest) - 0.25 * Math.max(0, shortest - parsed.words),
   repetition: -0.8 * duplicates(parsed),
 });

@@ -33,7 +33,7 @@ for (const [name, examples] of [
         t.true(Math.abs(parts[metric]! - value) < 1e-9 * Math.max(1, Math.abs(value)), metric);
       }
       // The loss of sft is a mean over tokens in each batch, as transformers reports it.
-      if (name === 'dpo') t.true(Math.abs(own - loss) < 1e-9, `batches of ${size}`);
+      if (name === 'dpo') t.true(Math.abs(own! - loss!) < 1e-9, `batches of ${size}`);
     }
   });
 }

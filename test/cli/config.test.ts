@@ -149,6 +149,11 @@ test('what has nothing to act on raises', (t) => {
   t.regex(refusal('sft', flags({ sync_ref_model: 'true' })), /sft uses no reference/);
   t.regex(refusal('dpo', flags({ value_model: 'x' })), /no critic/);
   t.regex(refusal('grpo', flags({ tie_policy: 'first' })), /no pairs/);
+  t.regex(refusal('grpo', flags({ replay_order: 'shuffled' })), /there is no replay/);
+  t.regex(refusal('grpo', flags({ replay: 'run', dataset: 'a.jsonl' })), /brings its own/);
+  t.regex(refusal('dpo', flags({ eval_dataset: 'a.jsonl' })), /without eval_strategy/);
+  const { notes } = resolve('dpo', yaml({ eval_steps: 50, ref_model_sync_steps: 9 }));
+  t.deepEqual(notes.map(({ key }) => key).sort(), ['eval_steps', 'ref_model_sync_steps']);
 });
 
 for (const { name, entry } of trainingCommands) {

@@ -1,10 +1,11 @@
 // Commands whose experience the policy draws itself: replayed, resumed, judged by models.
-import { cp, readFile } from 'node:fs/promises';
+import { cp, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { stringify } from 'yaml';
 import { LanguageModel } from '../../src/engine/model.js';
 import { AlignlabError } from '../../src/errors.js';
+import { settingNames } from '../../src/cli/config/keys.js';
 import { runTraining } from '../../src/cli/training/run.js';
 import { readLines, scratch, writeLines } from './cli.js';
 import { flags, resolve } from './configs.js';
@@ -168,4 +169,44 @@ test('what cannot be resumed says why', async (t) => {
   );
   await using policy = await LanguageModel.load(join(output, 'checkpoint-4'));
   t.is(policy.family, 'llama');
+});
+
+test('no setting is passed over: each is read by a run beside being recorded', async (t) => {
+  const { folder, common } = await place(t);
+  const data = join(folder, 'data');
+  await mkdir(data);
+  await writeLines(join(data, 'train.jsonl'), pairs(12));
+  await writeLines(join(data, 'test.jsonl'), pairs(20).slice(12));
+  const reads = new Set<string>();
+  const watched = async (name: string, command: string, values: Values): Promise<void> => {
+    const output = join(folder, name);
+    const config = resolve(command, flags({ ...common, max_steps: '1', ...values, output }));
+    const counts = new Map<string, number>();
+    const settings = new Proxy(config.settings, {
+      get: (target, key) => {
+        counts.set(String(key), (counts.get(String(key)) ?? 0) + 1);
+        return Reflect.get(target, key) as unknown;
+      },
+    });
+    await runTraining({ ...config, settings });
+    // config.yaml reads each setting once.
+    for (const [key, count] of counts) if (count > 1) reads.add(key);
+  };
+  const held = { dataset: data, eval_strategy: 'steps', eval_steps: '1', save_steps: '1' };
+  await watched('offline', 'dpo', { ...held, sync_ref_model: 'true' });
+  await watched('online', 'online-dpo', sampled);
+  const { dataset: _, ...rest } = common;
+  await watched('replay', 'online-dpo', {
+    ...rest,
+    dataset: 'null',
+    replay: join(folder, 'online'),
+  });
+  await watched('nash', 'nash-md', sampled);
+  await watched('ppo', 'ppo', sampled);
+  const hybrid = join(folder, 'hybrid');
+  const hypo = { max_completion_length: '4', groups_per_pair: '3', output: hybrid };
+  await train('hypo', { ...common, max_steps: '1', ...hypo });
+  t.regex(await readFile(join(hybrid, 'manifest.json'), 'utf8'), /"groupsPerPair": 3/);
+  const unread = settingNames.filter((name) => !reads.has(name) && name !== 'groups_per_pair');
+  t.deepEqual(unread, []);
 });

@@ -37,10 +37,10 @@ const rankings: readonly Ranking[] = [
       'Otto broke the boat and Mira lost the key.', // not in order
       'Mira lost the key and Mira drank some tea. Otto broke the boat.', // filler
       'Mira lost the key.', // half of it
-      'Mira lost the boat and Otto broke the key.', // mixed up
       'Mira drank some tea.',
+      'Mira lost the boat and Otto broke the key.', // mixed up
       'Otto hummed a tune. Otto hummed a tune.', // invented, twice
-      'the the key key lost.',
+      'the the key key lost Mira and and Otto broke.',
     ],
   },
   {

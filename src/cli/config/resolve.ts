@@ -5,6 +5,7 @@ import type { Objective, ObjectiveEntry } from '../../objectives/objective.js';
 import { didYouMean } from '../../suggest.js';
 import { type TrainingCommand, drawsPairs } from './commands.js';
 import { foreignNames, treatForeign } from './foreign.js';
+import { idleReason } from './idle.js';
 import { type KeyInfo, type KeyKind, keyInfo } from './key.js';
 import { type SettingName, type Settings, aliases, settingNames, settingsSchema } from './keys.js';
 import { type Layer, fromFlag, fromYaml, invalid, placeOf } from './layers.js';
@@ -96,7 +97,8 @@ const readLayer = (
     const key = Object.hasOwn(aliases, given) ? (aliases[given] ?? given) : given;
     const kind = kindOf(key, entries);
     if (kind === undefined) throw unknownKey(key, from, command.entry);
-    const value = read(kind, raw);
+    const typed = read(kind, raw);
+    const value = typed === 'null' && takesNull(key) ? null : typed;
     if (kind !== 'any' || !foreignNames.includes(key)) {
       if (value !== null || takesNull(key)) put(key, value);
       continue;
@@ -171,15 +173,20 @@ export const missingScopes = ({
 });
 
 /** A key that has nothing to act on raises, unless it says what holds anyway. */
-const checkScope = (values: Values, config: Omit<ResolvedConfig, 'notes'>): void => {
+const checkScope = (values: Values, config: Omit<ResolvedConfig, 'notes'>, notes: Note[]): void => {
   const { command, settings } = config;
   const missing = missingScopes(config);
   const defaults = defaultsOf(command);
   for (const name of settingNames) {
     const given = values.get(name);
-    const reason = missing[infoOf(name).scope];
-    if (!given || reason === undefined) continue;
-    if (JSON.stringify(settings[name]) === JSON.stringify(defaults[name])) continue;
+    if (!given || JSON.stringify(settings[name]) === JSON.stringify(defaults[name])) continue;
+    const idle = idleReason(name, settings);
+    const reason = missing[infoOf(name).scope] ?? idle?.reason;
+    if (reason === undefined) continue;
+    if (idle?.harmless && missing[infoOf(name).scope] === undefined) {
+      notes.push({ key: name, reason });
+      continue;
+    }
     throw invalid(`${placeOf(name, given.from)} has no effect here: ${reason}. Remove it.`);
   }
 };
@@ -203,6 +210,6 @@ export const resolveConfig = (
   const settings = withoutServices(parseSettings(values, command), notes);
   const { objective, options } = choice.make(values);
   const config = { command, entries: choice.entries, objective, settings, options };
-  checkScope(values, config);
+  checkScope(values, config, notes);
   return { ...config, notes };
 };

@@ -1,6 +1,6 @@
 // The chat world: go on in character.
 import { type Chooser, type Choices, slipChoice, withSlip } from '../behaviour.js';
-import { type Clause, type Grammar, sentence } from '../grammar.js';
+import { type Clause, type Grammar, joinClauses } from '../grammar.js';
 import type { Difficulty, Task } from '../task.js';
 import {
   type Cast,
@@ -126,30 +126,21 @@ class Speaker {
 const compose = (scene: Scene, cast: Cast, chooser: Chooser): string => {
   const speaker = new Speaker(scene, cast, chooser);
   const calls = chooser.pick('call', { none: [0, 0], call: [0.3, 0.3] }) === 'call';
-  let open = calls ? [speaker.ofVoice('calls'), ','] : [];
+  const opening = calls ? [speaker.ofVoice('calls'), ','] : [];
   const told = speaker.clauses();
-  const sentences: string[] = [];
-  told.forEach((clause, i) => {
-    open.push(clause);
-    const last = i === told.length - 1;
-    const joiner = last
-      ? 'sentence'
-      : chooser.pick('joiner', {
-          sentence: [0.5, 0],
-          and: [0.3, 0],
-          ', and': [0, 0],
-          ', but': [-0.3, 0],
-        });
-    if (joiner !== null && joiner !== 'sentence') {
-      open.push(joiner);
-      return;
-    }
-    const addresses =
-      last && chooser.pick('address', { none: [1, 0], address: [0, 0.2] }) === 'address';
-    if (addresses) open.push(',', speaker.ofVoice('addresses'));
-    sentences.push(sentence(open));
-    open = [];
-  });
+  if (chooser.pick('address', { none: [1, 0], address: [0, 0.2] }) === 'address') {
+    told.push(`${told.pop()!}, ${speaker.ofVoice('addresses')}`);
+  }
+  const joiner = (): string | null => {
+    const picked = chooser.pick('joiner', {
+      sentence: [0.5, 0],
+      and: [0.3, 0],
+      ', and': [0, 0],
+      ', but': [-0.3, 0],
+    });
+    return picked === 'sentence' ? null : picked;
+  };
+  const sentences = [joinClauses(opening, told, joiner)];
   const question = chooser.pick('question', { none: [1, 0], back: [0, 0.25], back2: [0, 0.25] });
   if (question === 'back') sentences.push('Do you like them?');
   if (question === 'back2') sentences.push('What do you think?');

@@ -1,6 +1,6 @@
 // The help world: somebody asks what to do about a thing that is dirty or broken.
 import { type Chooser, type Choices, slipChoice, withSlip } from '../behaviour.js';
-import { type Grammar, sentence } from '../grammar.js';
+import { type Grammar, joinClauses, sentence } from '../grammar.js';
 import type { Difficulty, Task } from '../task.js';
 import {
   type Request,
@@ -145,29 +145,19 @@ const compose = (request: Request, grammar: Grammar, chooser: Chooser): string =
     'of course': [0, 0.3],
     well: [0, -0.4],
   });
-  let open = start === null || start === 'none' ? [] : [start, ','];
+  const opening = start === null || start === 'none' ? [] : [start, ','];
   const isFirst = chooser.pick('first', { none: [1, 0], first: [0, 0.1] }) === 'first';
-  if (open.length === 0 && isFirst) open = ['first', ','];
-  const steps = advice.steps();
-  const sentences: string[] = [];
-  steps.forEach((step, i) => {
-    open.push(step);
-    const joiner =
-      i === steps.length - 1
-        ? 'sentence'
-        : chooser.pick('joiner', {
-            sentence: [0.3, 0],
-            ', then': [0.5, 0],
-            and: [0.2, 0],
-            ', and': [0, 0],
-          });
-    if (joiner === null || joiner === 'sentence') {
-      sentences.push(sentence(open));
-      open = [];
-    } else {
-      open.push(joiner);
-    }
-  });
+  if (opening.length === 0 && isFirst) opening.push('first', ',');
+  const joiner = (): string | null => {
+    const picked = chooser.pick('joiner', {
+      sentence: [0.3, 0],
+      ', then': [0.5, 0],
+      and: [0.2, 0],
+      ', and': [0, 0],
+    });
+    return picked === 'sentence' ? null : picked;
+  };
+  const sentences = [joinClauses(opening, advice.steps(), joiner)];
   const extra = advice.extra();
   if (extra !== null) sentences.push(sentence([extra]));
   const end = chooser.pick('end', { none: [1, 0], 'good luck': [0, 0.25] });

@@ -1,6 +1,6 @@
 // The summarise world: tell what mattered in a story, truly, in order, briefly and in your own words.
 import { type Chooser, type Choices, slipChoice, withSlip } from '../behaviour.js';
-import { type Clause, type Grammar, sentence } from '../grammar.js';
+import { type Clause, type Grammar, joinClauses } from '../grammar.js';
 import type { Difficulty, Task } from '../task.js';
 import { rateSummary, summaryTerms, toneOf } from './rating.js';
 import {
@@ -106,29 +106,19 @@ const select = (story: Story, grammar: Grammar, chooser: Chooser): Clause[] => {
 };
 
 const compose = (story: Story, grammar: Grammar, chooser: Chooser): string => {
-  let open = start(story, chooser);
-  const sentences: string[] = [];
-  const told = select(story, grammar, chooser);
-  told.forEach((clause, i) => {
-    open.push(grammar.write(clause));
-    const joiner =
-      i === told.length - 1
-        ? 'sentence'
-        : chooser.pick('joiner', {
-            sentence: [0.5, 0],
-            and: [0.5, 0],
-            ', and': [0, 0],
-            ', then': [0, 0],
-            ', but': [-0.7, 0],
-          });
-    if (joiner === null || joiner === 'sentence') {
-      sentences.push(sentence(open));
-      open = [];
-    } else {
-      open.push(joiner);
-    }
-  });
-  return withSlip(chooser, sentences.join(' '));
+  const opening = start(story, chooser);
+  const told = select(story, grammar, chooser).map((clause) => grammar.write(clause));
+  const joiner = (): string | null => {
+    const picked = chooser.pick('joiner', {
+      sentence: [0.5, 0],
+      and: [0.5, 0],
+      ', and': [0, 0],
+      ', then': [0, 0],
+      ', but': [-0.7, 0],
+    });
+    return picked === 'sentence' ? null : picked;
+  };
+  return withSlip(chooser, joinClauses(opening, told, joiner));
 };
 
 export const summariseTask = (difficulty: Difficulty): Task<Story> => {
