@@ -10,6 +10,7 @@ import { evalCommand } from './commands/eval.js';
 import { generateCommand } from './commands/generate.js';
 import { inspectCommand } from './commands/inspect.js';
 import { scoreCommand } from './commands/score.js';
+import { studyCommand } from './commands/study.js';
 import { verifyCommand } from './commands/verify.js';
 import { printError } from './output.js';
 import { trainingPrograms } from './training/command.js';
@@ -28,6 +29,7 @@ const program = new Command('alignlab')
   .addCommand(compareCommand)
   .addCommand(scoreCommand)
   .addCommand(verifyCommand)
+  .addCommand(studyCommand)
   .addCommand(demoCommand);
 for (const command of trainingPrograms()) program.addCommand(command);
 

@@ -108,6 +108,35 @@ const keyLayers = (arms: readonly string[], width: number): Layer[] =>
 
 const barHeight = 22;
 
+/** Between bands and before the first, in bands with their gap. */
+const gaps = { inner: 0.25, outer: 0.12 };
+
+/** Names at the middle of their bands, also those of several lines. */
+const categoryLayers = (categories: readonly string[], height: number): Layer[] => {
+  const step = height / (categories.length - gaps.inner + 2 * gaps.outer);
+  return categories.map((category, i): Layer => {
+    const lines = category.split('\n');
+    return {
+      data: { values: [{}] },
+      mark: {
+        type: 'text',
+        text: lines,
+        align: 'right',
+        baseline: 'middle',
+        lineHeight: 14,
+        dy: 7 - 7 * lines.length,
+        opacity: 0.8,
+        aria: false,
+      },
+      encoding: {
+        x: { value: -8 },
+        y: { value: step * (gaps.outer + i + (1 - gaps.inner) / 2) },
+        yOffset: { value: 0 },
+      },
+    };
+  });
+};
+
 export const barSpec = (chart: BarChart): SizedSpec => {
   const { value, bars, width: outer = 600 } = chart;
   const rows = bars.map(rowOf);
@@ -157,20 +186,13 @@ export const barSpec = (chart: BarChart): SizedSpec => {
         field: 'category',
         type: 'nominal',
         sort: null,
-        scale: { domain: categories, paddingInner: 0.25, paddingOuter: 0.12 },
+        scale: { domain: categories, paddingInner: gaps.inner, paddingOuter: gaps.outer },
         axis: {
           title: null,
           ticks: false,
           domain: false,
           grid: false,
-          labelLimit: 0,
-          labelPadding: 8,
-          labelExpr: "split(datum.label, '\\n')",
-          labelLineHeight: 14,
-          // Names of several lines stand in the middle of their bars, too.
-          encoding: {
-            labels: { update: { dy: { signal: "7 - 7 * length(split(datum.label, '\\n'))" } } },
-          },
+          labels: false,
         },
       },
       ...(arms.length > 1
@@ -185,7 +207,11 @@ export const barSpec = (chart: BarChart): SizedSpec => {
     layer:
       rows.length === 0
         ? [empty]
-        : [...barLayers(rows, value.format), ...(keyed ? keyLayers(arms, width) : [])],
+        : [
+            ...barLayers(rows, value.format),
+            ...categoryLayers(categories, height),
+            ...(keyed ? keyLayers(arms, width) : []),
+          ],
   };
   return { spec, heading: title, width: outer, height: tall };
 };

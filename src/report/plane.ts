@@ -2,7 +2,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { type Axis, type BandPoint, type PlaneChart, type Series, seriesOf } from './chart.js';
 import { axisTitle } from './describe.js';
-import { type Range, logTicks, positionOf, rangeOf, spread, widthOf, wrap } from './layout.js';
+import { type Range, logTicks, rangeOf, widthOf, wrap } from './layout.js';
 import { formatInterval, formatNumber } from './numbers.js';
 import { type Look, config, lookOf } from './style.js';
 import { type Layer, curveOf, labelLayers, textsOf, wrapLabel } from './plane-labels.js';

@@ -148,7 +148,7 @@ export const measuredText = (signature: Signature): string => {
 
 export const verdicts: readonly Verdict[] = ['holds', 'does not hold', 'not tested'];
 
-/** '9 hold, 2 do not, 1 was not tested' */
+/** '9 of 12 hold, 2 do not, 1 not tested' */
 export const verdictCounts = (signatures: readonly Signature[]): string => {
   const [held, failed, open] = verdicts.map(
     (verdict) => signatures.filter((each) => each.verdict === verdict).length,

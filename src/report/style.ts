@@ -16,9 +16,6 @@ export const colours = [
   { light: '#6c7683', dark: '#a3adba' }, // grey
 ] as const;
 
-/** Behind labels that lie on marks; the page turns it into its background. */
-export const paper = '#fffffe';
-
 const symbols = ['circle', 'square', 'triangle-up', 'diamond', 'cross', 'triangle-down'] as const;
 const dashes = [[], [7, 3], [2, 2.5], [8, 3, 2, 3], [4, 2], [12, 3]] as const;
 

@@ -10,11 +10,10 @@ import { type World, type WorldOptions, makeWorld } from './world.js';
 
 export type { Behaviour } from './behaviour.js';
 export { raterJudge, raterPairJudge } from './judge.js';
-export { type ModelSize, type SizedConfig, modelConfigOf } from './model-config.js';
-export type { Rating } from './rating.js';
+export { modelConfigOf } from './model-config.js';
 export type { Difficulty } from './task.js';
 export { type TokenizerFiles, writeTokenizer } from './tokenizer.js';
-export type { PreferenceOptions, PreferenceRecord, Split, World, WorldOptions } from './world.js';
+export type { PreferenceRecord, Split, World, WorldOptions } from './world.js';
 
 const make = {
   summarise: (difficulty: Difficulty, options: WorldOptions) =>

@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import PQueue from 'p-queue';
 
 export interface Outcome {
   readonly code: number | null;
@@ -47,8 +48,11 @@ export const start = (args: readonly string[], input = ''): Running => {
   };
 };
 
+// More at once than processors would only make each of them late.
+const queue = new PQueue({ concurrency: 2 });
+
 export const cli = (args: readonly string[], input = ''): Promise<Outcome> =>
-  start(args, input).outcome;
+  queue.add(() => start(args, input).outcome);
 
 /** Removed when the test ends. */
 export const scratch = async (t: ExecutionContext): Promise<string> => {

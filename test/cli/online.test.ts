@@ -37,7 +37,7 @@ const weights = (run: string, step = 4): Promise<Buffer> =>
 
 const sampled = { judge: 'rule:length:target=2', max_completion_length: '6' };
 
-test('a replay in the recorded order is the online run, bit for bit; a shuffled one is not', async (t) => {
+test.serial('a replay in the recorded order is the online run, bit for bit; a shuffled one is not', async (t) => {
   const { folder, common } = await place(t);
   const { dataset: _, ...rest } = common;
   const online = join(folder, 'online');
@@ -51,7 +51,7 @@ test('a replay in the recorded order is the online run, bit for bit; a shuffled 
   t.false((await weights(online)).equals(await weights(mixed)));
 });
 
-test('iterative sampling resumed between two copies equals the uninterrupted run', async (t) => {
+test.serial('iterative sampling resumed between two copies equals the uninterrupted run', async (t) => {
   const { folder, common } = await place(t);
   const values = { ...common, ...sampled, sync_every: '2', save_steps: '1', num_iterations: '2' };
   const [whole, part] = [join(folder, 'whole'), join(folder, 'part')];
@@ -65,7 +65,7 @@ test('iterative sampling resumed between two copies equals the uninterrupted run
   t.is(a, b);
 });
 
-test('a trained reward model and a preference model judge the samples', async (t) => {
+test.serial('a trained reward model and a preference model judge the samples', async (t) => {
   const { folder, common } = await place(t);
   const reward = join(folder, 'reward');
   const preference = join(folder, 'preference');
@@ -86,7 +86,7 @@ test('a trained reward model and a preference model judge the samples', async (t
   }
 });
 
-test('hypo with lambda 0 is dpo, bit for bit', async (t) => {
+test.serial('hypo with lambda 0 is dpo, bit for bit', async (t) => {
   const { folder, common } = await place(t);
   const [dpo, hypo] = [join(folder, 'dpo'), join(folder, 'hypo')];
   await train('dpo', { ...common, output: dpo });
@@ -94,7 +94,7 @@ test('hypo with lambda 0 is dpo, bit for bit', async (t) => {
   t.true((await weights(dpo)).equals(await weights(hypo)));
 });
 
-test('micro_batch_tokens cuts the passes and changes the result by rounding only', async (t) => {
+test.serial('micro_batch_tokens cuts the passes and changes the result by rounding only', async (t) => {
   const { folder, common } = await place(t);
   const losses = async (output: string, values: Values): Promise<number[]> =>
     (await train('dpo', { ...common, ...values, output })).map(({ loss }) => loss!);
@@ -104,7 +104,7 @@ test('micro_batch_tokens cuts the passes and changes the result by rounding only
   whole.forEach((loss, i) => t.true(Math.abs(loss - cut[i]!) < 1e-4));
 });
 
-test('a reference of its own, and one that follows the policy, change the run', async (t) => {
+test.serial('a reference of its own, and one that follows the policy, change the run', async (t) => {
   const { folder, common } = await place(t);
   const other = join(folder, 'other');
   await train('sft', { ...common, output: other });
@@ -120,7 +120,7 @@ test('a reference of its own, and one that follows the policy, change the run', 
   t.true(plain.equals(await run('cached', { precompute_ref_log_probs: 'true' })));
 });
 
-test('bf16, recompute and threads act on the engine, not on the order of things', async (t) => {
+test.serial('bf16, recompute and threads act on the engine, not on the order of things', async (t) => {
   const { folder, common } = await place(t);
   const run = async (name: string, values: Values): Promise<Buffer> => {
     const output = join(folder, name);
@@ -132,7 +132,7 @@ test('bf16, recompute and threads act on the engine, not on the order of things'
   t.false(plain.equals(await run('bf16', { bf16: 'true' })));
 });
 
-test('a stream trains on the rows of the file in their order', async (t) => {
+test.serial('a stream trains on the rows of the file in their order', async (t) => {
   const { folder, common } = await place(t);
   const order = { train_sampling_strategy: 'sequential' };
   const [list, stream] = [join(folder, 'list'), join(folder, 'stream')];
@@ -141,7 +141,7 @@ test('a stream trains on the rows of the file in their order', async (t) => {
   t.true((await weights(list)).equals(await weights(stream)));
 });
 
-test('a mixture of files is weighted, and named in the manifest', async (t) => {
+test.serial('a mixture of files is weighted, and named in the manifest', async (t) => {
   const { folder, common } = await place(t);
   const second = await writeLines(join(folder, 'second.jsonl'), pairs(40).slice(20));
   const { dataset, ...rest } = common;
@@ -155,7 +155,7 @@ test('a mixture of files is weighted, and named in the manifest', async (t) => {
   t.true(manifest.includes('second.jsonl') && manifest.includes('rows.jsonl'));
 });
 
-test('what cannot be resumed says why', async (t) => {
+test.serial('what cannot be resumed says why', async (t) => {
   const { folder, common } = await place(t);
   const output = join(folder, 'run');
   await train('dpo', { ...common, output });
@@ -171,7 +171,7 @@ test('what cannot be resumed says why', async (t) => {
   t.is(policy.family, 'llama');
 });
 
-test('no setting is passed over: each is read by a run beside being recorded', async (t) => {
+test.serial('no setting is passed over: each is read by a run beside being recorded', async (t) => {
   const { folder, common } = await place(t);
   const data = join(folder, 'data');
   await mkdir(data);

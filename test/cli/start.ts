@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { LanguageModel } from '../../src/engine/model.js';
 
 const specials = ['<pad>', '<s>', '</s>', '<unk>'];
-export const words = [
+const words = [
   ...['a', 'the', 'old', 'new', 'red', 'blue', 'dog', 'cat', 'king', 'queen', 'star', 'house'],
   ...['reads', 'keeps', 'loves', 'sees', 'makes', 'takes', 'slowly', 'quickly', 'kind', 'loud'],
 ];

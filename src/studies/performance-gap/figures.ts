@@ -1,5 +1,10 @@
 // The study's figures, from its runs.
-import { type Arm as ChartArm, type Point as ChartPoint, armOverSeeds, frontierCloud } from '../../report/chart.js';
+import {
+  type Arm as ChartArm,
+  type Point as ChartPoint,
+  armOverSeeds,
+  frontierCloud,
+} from '../../report/chart.js';
 import { renderChart } from '../../report/charts.js';
 import type { ReportFigure } from '../../report/report.js';
 import type { ArmRun } from './arms.js';
@@ -11,10 +16,7 @@ const curve = (start: Point, run: ArmRun, of: (point: Point) => number): ChartPo
   [start, ...run.result.points].map((point) => ({ x: point.step, y: of(point) }));
 
 /** Online, shuffled and offline at the baseline's settings, over the steps. */
-const baselineArms = (
-  { recipe, seeds, start }: Runs,
-  of: (point: Point) => number,
-): ChartArm[] => [
+const baselineArms = ({ recipe, seeds, start }: Runs, of: (point: Point) => number): ChartArm[] => [
   armOverSeeds(
     'online',
     seeds.map(({ online }) => curve(start, online, of)),

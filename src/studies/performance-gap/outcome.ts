@@ -1,6 +1,10 @@
 // What the study found: result.json, points.csv and the report.
 import type { JsonObject } from '../../checkpoint/json.js';
-import type { Report, Sample as ReportSample, Signature as ReportSignature } from '../../report/report.js';
+import type {
+  Report,
+  Sample as ReportSample,
+  Signature as ReportSignature,
+} from '../../report/report.js';
 import { writeReport } from '../../report/write.js';
 import { toJsonText } from '../../training/json-text.js';
 import { packageVersion } from '../../version.js';
@@ -30,7 +34,12 @@ export const deviations: readonly string[] = [
 ];
 
 const allArms = ({ seeds }: Runs): ArmRun[] =>
-  seeds.flatMap(({ online, tandem, offline, shuffled }) => [online, tandem, ...offline, ...shuffled]);
+  seeds.flatMap(({ online, tandem, offline, shuffled }) => [
+    online,
+    tandem,
+    ...offline,
+    ...shuffled,
+  ]);
 
 export const resultOf = ({ runs, signatures }: Outcome): JsonObject => {
   const { recipe, golden, dataset, start, seeds } = runs;

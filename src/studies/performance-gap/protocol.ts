@@ -189,7 +189,11 @@ export const readGoldenPairs = async (
 ): Promise<GoldenPairs> => {
   const text = await readFile(join(folder, 'pairs.json'), 'utf8');
   const { pairs, validation } = JSON.parse(text) as Omit<GoldenPairs, 'examples'>;
-  return { pairs, validation, examples: pairs.flatMap((pair) => encoder.encode(pair).example ?? []) };
+  return {
+    pairs,
+    validation,
+    examples: pairs.flatMap((pair) => encoder.encode(pair).example ?? []),
+  };
 };
 
 /** The start and the reference of every arm: maximum likelihood of both responses of each pair. */

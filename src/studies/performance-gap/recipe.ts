@@ -34,7 +34,10 @@ export interface Recipe {
     readonly beta: number;
   };
   /** Offline arms on D_golden: all combinations, pooled. The baseline must be among them. */
-  readonly offline: { readonly learningRates: readonly number[]; readonly betas: readonly number[] };
+  readonly offline: {
+    readonly learningRates: readonly number[];
+    readonly betas: readonly number[];
+  };
   /** Arms on the shuffled stream of the online arm, at the baseline's beta. */
   readonly shuffled: { readonly learningRates: readonly number[] };
   readonly seeds: readonly number[];

@@ -30,8 +30,10 @@ export interface Runs {
 
 /** Stages of a whole run, for progress. */
 export const stageCount = ({ seeds, offline, shuffled }: Recipe): number => {
-  const arms = 2 + offline.betas.length * offline.learningRates.length;
-  return 7 + seeds.length * (2 + arms + shuffled.learningRates.length) - 1 + 1;
+  const shared = 6; // world, golden model, D_golden, SFT, golden policy, its start measured
+  const sweep = offline.betas.length * offline.learningRates.length;
+  // Besides: the proxy, the online arm, its tandem, the accuracy along the stream.
+  return shared + seeds.length * (4 + sweep + shuffled.learningRates.length);
 };
 
 const isBaseline = (recipe: Recipe) => (run: { readonly arm: Arm }) =>

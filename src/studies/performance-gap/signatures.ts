@@ -122,7 +122,8 @@ const shuffledGap = (clouds: Clouds): Signature => {
   return signature(
     {
       id: 'S1.4',
-      claim: 'shuffling the online stream loses at least half of the gap between online and offline',
+      claim:
+        'shuffling the online stream loses at least half of the gap between online and offline',
       paper: 'figure 4',
     },
     measured,
@@ -138,7 +139,9 @@ const fall = (runs: readonly ArmRun[]): { readonly run: ArmRun; readonly measure
     const best = rates.indexOf(Math.max(...rates));
     const [top, last] = [run.result.points[best]!, run.result.points.at(-1)!];
     const value = (letter: string): number => ({ W: 1, L: 0 })[letter] ?? 0.5;
-    const differences = [...top.outcomes].map((letter, i) => value(letter) - value(last.outcomes[i]!));
+    const differences = [...top.outcomes].map(
+      (letter, i) => value(letter) - value(last.outcomes[i]!),
+    );
     return { run, measured: ofMean(differences) };
   });
   return falls.reduce((a, b) => (b.measured.value > a.measured.value ? b : a));
@@ -217,7 +220,8 @@ const differenceInterval = (p: number, q: number, count: number): Interval => {
 };
 
 const drift = ({ recipe, seeds }: Runs): Signature[] => {
-  const last = (runs: readonly ArmRun[]): Point[] => runs.map(({ result }) => result.points.at(-1)!);
+  const last = (runs: readonly ArmRun[]): Point[] =>
+    runs.map(({ result }) => result.points.at(-1)!);
   const arms = {
     online: last(seeds.map(({ online }) => online)),
     shuffled: last(seeds.map(({ shuffled }) => baselineOf(recipe, shuffled))),
@@ -233,10 +237,7 @@ const drift = ({ recipe, seeds }: Runs): Signature[] => {
   const offline = values.find(({ name }) => name === 'offline')!;
   const others = values.filter(({ name }) => name !== 'offline');
   const lowest = others.reduce((a, b) => (b.value < a.value ? b : a));
-  const half = Math.hypot(
-    offline.interval[1] - offline.value,
-    lowest.interval[1] - lowest.value,
-  );
+  const half = Math.hypot(offline.interval[1] - offline.value, lowest.interval[1] - lowest.value);
   const value = offline.value - lowest.value;
   return [
     signature(
@@ -270,7 +271,8 @@ const decay = ({ seeds }: Runs): Signature => {
   return signature(
     {
       id: 'S1.10',
-      claim: 'the accuracy of the proxy on the online stream is lower in its last fifth than its first',
+      claim:
+        'the accuracy of the proxy on the online stream is lower in its last fifth than its first',
       paper: 'figure 6',
     },
     { value: p - q, interval: differenceInterval(p, q, Math.min(first.length, last.length)) },
@@ -345,15 +347,21 @@ export const measureSignatures = async (runs: Runs): Promise<Signature[]> => {
     envelope(clouds),
     await tandem(seeds),
     shuffledGap(clouds),
-    goodhart('S1.6a', seeds.flatMap(({ offline }) => offline), 'offline'),
-    goodhart('S1.6b', seeds.map(({ online }) => online), 'online'),
+    goodhart(
+      'S1.6a',
+      seeds.flatMap(({ offline }) => offline),
+      'offline',
+    ),
+    goodhart(
+      'S1.6b',
+      seeds.map(({ online }) => online),
+      'online',
+    ),
     ...classification(runs),
     ...drift(runs),
     decay(runs),
     correlation(runs),
     self(runs),
   ];
-  return [...found, ...later].sort(
-    (a, b) => place(a.id) - place(b.id) || a.id.localeCompare(b.id),
-  );
+  return [...found, ...later].sort((a, b) => place(a.id) - place(b.id) || a.id.localeCompare(b.id));
 };

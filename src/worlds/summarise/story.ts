@@ -42,7 +42,7 @@ const habits = [
 const places = ['sky', 'street', 'wind', 'garden', 'river', 'market'];
 const states = ['grey', 'quiet', 'cold', 'green', 'calm', 'busy'];
 
-/** 1, 2 or 3 of the events, by difficulty, are no filler. */
+/** Ranges: events of a story, and how many of them matter. */
 const sizes = {
   1: { people: 5, events: [3, 3], salient: [1, 2], gifts: false },
   2: { people: 8, events: [3, 4], salient: [1, 3], gifts: false },

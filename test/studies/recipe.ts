@@ -1,0 +1,18 @@
+// The smallest recipe that goes through every stage: nothing is learnt from it.
+import { type Recipe, recipeOf } from '../../src/studies/performance-gap/index.js';
+
+export const smallest: Recipe = {
+  ...recipeOf('ci'),
+  scale: 'smallest',
+  pairs: 64,
+  validation: 16,
+  maxNewTokens: 8,
+  golden: { parameters: 9000, steps: 4, batchSize: 8, learningRate: 2e-3 },
+  sft: { parameters: 9000, steps: 6, batchSize: 8, learningRate: 5e-3 },
+  proxy: { parameters: 9000, steps: 4, batchSize: 8, learningRate: 3e-3 },
+  arm: { steps: 6, batchSize: 4, learningRate: 1e-3, beta: 0.1 },
+  offline: { learningRates: [1e-3], betas: [0.1] },
+  shuffled: { learningRates: [1e-3] },
+  seeds: [1],
+  evaluation: { prompts: 8, steps: [3, 6], pairs: 8, streamPlaces: 2, streamPairs: 4 },
+};
