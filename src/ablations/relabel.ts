@@ -4,6 +4,7 @@ import { type Dataset, datasetOf } from '../data/dataset.js';
 import { AlignlabError } from '../errors.js';
 import type { Judge, JudgedResponse } from '../judges/judge.js';
 import { type LabelOptions, type LabelledPair, labelPairs } from '../sources/label.js';
+import { type SampledExample, provenanceOf } from '../sources/provenance.js';
 import type { Encoder } from '../text/encoding.js';
 import type { Example, Text, TextRecord } from '../text/example.js';
 import { checkFraction, drawn, requireSome } from './lists.js';
@@ -61,7 +62,8 @@ const swappedRecord = (record: Preference, swapped: boolean): Preference => {
  */
 export const relabel = async (dataset: Dataset, options: RelabelOptions): Promise<Relabelled> => {
   requirePairs(dataset, 'Relabelling');
-  const { encoder, judge, ties = 'drop', seed = 0 } = options;
+  const { encoder, ...labelling } = options;
+  const { judge, ties = 'drop', seed = 0 } = labelling;
   const records: Preference[] = [];
   const pairs = [];
   let dropped = 0;
@@ -82,7 +84,7 @@ export const relabel = async (dataset: Dataset, options: RelabelOptions): Promis
     records.push(record);
     pairs.push({ example, request });
   }
-  const labels = await labelPairs(pairs, options);
+  const labels = await labelPairs(pairs, labelling);
   requireSome(labels.pairs, judge.name, labels);
   const kept = labels.pairs.map(({ index, swapped }) => swappedRecord(records[index]!, swapped));
   return {
@@ -113,7 +115,7 @@ export const relabelExamples = (
   examples: readonly Example[],
   options: RelabelExamplesOptions,
 ): Promise<{ pairs: readonly LabelledPair[]; ties: number; failed: number }> => {
-  const { decode, decodePrompt } = options;
+  const { decode, decodePrompt, ...labelling } = options;
   const pairs = examples.map((example) => {
     const { prompt, responses, kind, origin } = example;
     if (kind !== 'pair') {
@@ -130,7 +132,7 @@ export const relabelExamples = (
     const request = { prompt: decodePrompt(prompt), promptTokens: prompt };
     return { example, request: { ...request, first: first!, second: second! } };
   });
-  return labelPairs(pairs, options);
+  return labelPairs(pairs, labelling);
 };
 
 export interface FlipOptions {
@@ -142,7 +144,16 @@ export interface FlipOptions {
 /** Chosen and rejected change places, or the label is negated; other kinds have nothing to flip. */
 export const flippedExample = (example: Example): Example => {
   const { kind, label, origin, responses } = example;
-  if (kind === 'pair') return { ...example, responses: responses.toReversed() };
+  if (kind === 'pair') {
+    const turned = { ...example, responses: responses.toReversed() };
+    const own = provenanceOf(example);
+    if (!own) return turned;
+    const sampled: SampledExample = {
+      ...turned,
+      provenance: { ...own, samples: own.samples.toReversed() },
+    };
+    return sampled;
+  }
   if (kind === 'completion' && label !== undefined) return { ...example, label: !label };
   throw new AlignlabError('DATA_INVALID', `${origin} has no label that could be flipped.`);
 };

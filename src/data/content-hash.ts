@@ -30,22 +30,30 @@ const framed = (part: Hashed): readonly Uint8Array[] => {
   return [Buffer.from(tag), int32(bytes.byteLength), bytes];
 };
 
-/** SHA-256, in hex, of the parts in their order. */
-export const contentHash = (...parts: readonly Hashed[]): string => {
+/** SHA-256, in hex, of the parts in their order: of more than a call takes arguments, too. */
+export const listHash = (parts: Iterable<Hashed>): string => {
   const hash = createHash('sha256');
   for (const part of parts) for (const bytes of framed(part)) hash.update(bytes);
   return hash.digest('hex');
 };
 
-/** SHA-256, in hex, of a file's bytes: what sha256sum prints. Reads it as a stream. */
-export const fileHash = async (path: string): Promise<string> => {
+/** SHA-256, in hex, of the parts in their order. */
+export const contentHash = (...parts: readonly Hashed[]): string => listHash(parts);
+
+/** SHA-256, in hex, of the bytes of files, one after the other. Reads them as streams. */
+export const filesHash = async (paths: readonly string[]): Promise<string> => {
   const hash = createHash('sha256');
-  try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) {
-      hash.update(chunk as Buffer);
+  for (const path of paths) {
+    try {
+      for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) {
+        hash.update(chunk as Buffer);
+      }
+    } catch (cause) {
+      throw fromSystem(cause, `read ${path}`);
     }
-  } catch (cause) {
-    throw fromSystem(cause, `read ${path}`);
   }
   return hash.digest('hex');
 };
+
+/** SHA-256, in hex, of a file's bytes: what sha256sum prints. */
+export const fileHash = (path: string): Promise<string> => filesHash([path]);

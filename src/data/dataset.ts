@@ -3,7 +3,7 @@
 import type { JsonObject } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
 import type { TextRecord } from '../text/example.js';
-import { contentHash } from './content-hash.js';
+import { listHash } from './content-hash.js';
 import { type Format, detectFormat, formatNamed, parseFormat } from './formats/index.js';
 import { type Row, dataError, missingKey } from './row.js';
 
@@ -110,7 +110,7 @@ export const datasetOf = (
     describe: () => ({
       name,
       kind,
-      sha256: contentHash(...records.map((record) => JSON.stringify(record))),
+      sha256: listHash(records.map((record) => JSON.stringify(record))),
       ...made,
     }),
     toArray: () => Promise.resolve([...records]),
@@ -261,6 +261,6 @@ export const openRows = (
   const iterate = async function* (): AsyncGenerator<Row, void, undefined> {
     for (const [i, value] of rows.entries()) yield { place: `${name}[${i}]`, value };
   };
-  const description = { name, sha256: contentHash(...rows.map((row) => JSON.stringify(row))) };
+  const description = { name, sha256: listHash(rows.map((row) => JSON.stringify(row))) };
   return RowDataset.open(name, iterate, options, description);
 };

@@ -1,5 +1,6 @@
 // Sampling options and results; the loop itself is native (native/decode/).
 import { AlignlabError } from '../errors.js';
+import { type OptionNames, refuseUnknown } from '../options.js';
 import type { LanguageModel } from './model.js';
 import type { NativeGeneration, NativeSequence } from './native.js';
 
@@ -43,6 +44,26 @@ export interface SamplingOptions {
   readonly maxBatch?: number;
   readonly signal?: AbortSignal;
 }
+
+const known: OptionNames<SamplingOptions> = {
+  maxNewTokens: true,
+  minNewTokens: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  repetitionPenalty: true,
+  presencePenalty: true,
+  frequencyPenalty: true,
+  stopTokens: true,
+  stopStrings: true,
+  decode: true,
+  samples: true,
+  seed: true,
+  mixture: true,
+  maxBatch: true,
+  signal: true,
+};
 
 export type FinishReason = 'stop' | 'length' | 'stop-string';
 
@@ -135,6 +156,10 @@ export const generationRequest = (
   options: SamplingOptions,
   endTokens: readonly number[],
 ): NativeGeneration => {
+  refuseUnknown('Sampling', options, known);
+  if (options.mixture) {
+    refuseUnknown('The mixture', options.mixture, { model: true, weight: true });
+  }
   const samples = whole('samples', options.samples ?? 1, 1);
   return {
     ...packPrompts(prompts),
@@ -155,6 +180,15 @@ export const generationRequest = (
   };
 };
 
+/** Characters in which a text that is decoded from its middle may differ from the whole. */
+const front = 8;
+
+/** The last tokens of a sequence, and how many it has. */
+interface Watched {
+  tail: number[];
+  count: number;
+}
+
 /**
  * Watches sequences for stop strings as their tokens arrive. Native decoding runs a little ahead;
  * what it produced past the completing token is cut off, so results do not depend on timing.
@@ -162,7 +196,9 @@ export const generationRequest = (
 export class StopStringWatch {
   readonly #strings: readonly string[];
   readonly #decode: (tokens: Int32Array) => string;
-  readonly #seen = new Map<number, number[]>();
+  /** Characters that a stop string which is still to come can reach back to, with a margin. */
+  readonly #reach: number;
+  readonly #seen = new Map<number, Watched>();
   readonly #ends = new Map<number, number>();
 
   constructor({ stopStrings = [], decode }: SamplingOptions) {
@@ -177,6 +213,7 @@ export class StopStringWatch {
     }
     this.#strings = stopStrings;
     this.#decode = decode ?? (() => '');
+    this.#reach = Math.max(0, ...stopStrings.map(({ length }) => length)) + 4 * front;
   }
 
   get active(): boolean {
@@ -186,13 +223,25 @@ export class StopStringWatch {
   /** Takes a token; true if the sequence went on until it, false if it had ended before. */
   push(sequence: number, token: number): 'goes-on' | 'ends' | 'ended' {
     if (this.#ends.has(sequence)) return 'ended';
-    const seen = this.#seen.get(sequence) ?? [];
-    seen.push(token);
+    const seen = this.#seen.get(sequence) ?? { tail: [], count: 0 };
     this.#seen.set(sequence, seen);
-    const text = this.#decode(Int32Array.from(seen));
-    if (!this.#strings.some((stop) => text.includes(stop))) return 'goes-on';
-    this.#ends.set(sequence, seen.length);
+    seen.tail.push(token);
+    seen.count += 1;
+    const text = this.#decode(Int32Array.from(seen.tail));
+    const from = seen.tail.length < seen.count ? front : 0;
+    if (!this.#strings.some((stop) => text.includes(stop, from))) {
+      this.#forget(seen, text);
+      return 'goes-on';
+    }
+    this.#ends.set(sequence, seen.count);
     return 'ends';
+  }
+
+  /** Decoding all tokens for each one takes quadratic time: what is out of reach is left out. */
+  #forget(seen: Watched, text: string): void {
+    if (text.length <= 2 * this.#reach) return;
+    const half = seen.tail.slice(seen.tail.length >> 1);
+    if (this.#decode(Int32Array.from(half)).length >= this.#reach) seen.tail = half;
   }
 
   end(sequence: number): number | undefined {

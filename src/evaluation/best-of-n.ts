@@ -2,6 +2,7 @@
 // the golden judge, and how far from the policy (Gao et al. 2023, 2210.10760)?
 import type { LanguageModel } from '../engine/model.js';
 import { AlignlabError } from '../errors.js';
+import { type OptionNames, refuseUnknown } from '../options.js';
 import { askScores } from '../judges/checked.js';
 import type { RewardJudge } from '../judges/judge.js';
 import type { Encoder } from '../text/encoding.js';
@@ -14,6 +15,7 @@ import {
   bootstrapInterval,
   estimate,
   mean,
+  resamplingOptions,
 } from './statistics.js';
 
 /** One sample of a prompt under both judges. */
@@ -121,6 +123,19 @@ export interface BestOfNOptions extends ResamplingOptions {
   readonly signal?: AbortSignal;
 }
 
+const known: OptionNames<BestOfNOptions> = {
+  ...resamplingOptions,
+  policy: true,
+  prompts: true,
+  proxy: true,
+  golden: true,
+  encoder: true,
+  samples: true,
+  ns: true,
+  sampling: true,
+  signal: true,
+};
+
 export interface BestOfN {
   readonly points: readonly BestOfNPoint[];
   /** Samples that one of the judges could not score; they are left out. */
@@ -147,6 +162,7 @@ const scoresOf = async (
 
 /** Draws samples of each prompt, scores them by both judges, and estimates each best of n. */
 export const measureBestOfN = async (options: BestOfNOptions): Promise<BestOfN> => {
+  refuseUnknown('measureBestOfN', options, known);
   const { policy, prompts, proxy, golden, encoder, samples: count, ns, ...rest } = options;
   const { sampling, signal, ...resampling } = rest;
   const drawn = await drawResponses(policy, prompts, {

@@ -2,19 +2,14 @@
 // (Tang et al. 2024, section 5.3): f = log(pi(y1) / pi(y2)) - log(ref(y1) / ref(y2)), y1 over y2
 // where f > 0.
 import type { LanguageModel } from '../engine/model.js';
+import { type PassOptions, type TokenGroup, logProbsAlong } from '../engine/responses.js';
 import { AlignlabError } from '../errors.js';
+import { sumOf } from '../numbers.js';
+import { type OptionNames, refuseUnknown } from '../options.js';
 import type { Judge } from '../judges/judge.js';
 import type { Encoder } from '../text/encoding.js';
 import type { Example } from '../text/example.js';
-import {
-  type EvaluationPrompt,
-  type FreeSampling,
-  type PassOptions,
-  type TokenGroup,
-  drawResponses,
-  logProbsAlong,
-  total,
-} from './samples.js';
+import { type EvaluationPrompt, type FreeSampling, drawResponses } from './samples.js';
 import {
   type Estimate,
   type Interval,
@@ -50,6 +45,14 @@ export interface ClassificationOptions extends PassOptions {
   readonly level?: number;
 }
 
+const known: OptionNames<ClassificationOptions> = {
+  policy: true,
+  reference: true,
+  level: true,
+  maxTokens: true,
+  signal: true,
+};
+
 const groupOf = ({ kind, prompt, responses, origin }: Example): TokenGroup => {
   if (kind === 'pair' && responses.length === 2) {
     return { prompt, responses: responses.map(({ tokens }) => tokens) };
@@ -66,7 +69,7 @@ const sums = async (
   groups: readonly TokenGroup[],
   options: PassOptions,
 ): Promise<(readonly [number, number])[]> =>
-  (await logProbsAlong(model, groups, options)).map(([a, b]) => [total(a!), total(b!)] as const);
+  (await logProbsAlong(model, groups, options)).map(([a, b]) => [sumOf(a!), sumOf(b!)] as const);
 
 /** @param pairs of which the first response is the better one */
 const classify = async (
@@ -98,6 +101,7 @@ export const classifyPairs = async (
   pairs: readonly Example[],
   options: ClassificationOptions,
 ): Promise<Classification> => {
+  refuseUnknown('classifyPairs', options, known);
   if (pairs.length === 0) {
     throw new AlignlabError('OPTION_INVALID', 'There are no pairs to classify. Give at least one.');
   }
@@ -112,6 +116,15 @@ export interface SelfClassificationOptions extends ClassificationOptions {
   readonly seed?: ResamplingOptions['seed'];
 }
 
+const selfKnown: OptionNames<SelfClassificationOptions> = {
+  ...known,
+  judge: true,
+  prompts: true,
+  encoder: true,
+  sampling: true,
+  seed: true,
+};
+
 export interface SelfClassification {
   /** Null where the judge called no winner. */
   readonly classification: Classification | null;
@@ -123,6 +136,7 @@ export interface SelfClassification {
 export const selfClassification = async (
   options: SelfClassificationOptions,
 ): Promise<SelfClassification> => {
+  refuseUnknown('selfClassification', options, selfKnown);
   const { judge, prompts, encoder, sampling, seed, ...rest } = options;
   const drawn = await drawResponses(rest.policy, prompts, {
     encoder,

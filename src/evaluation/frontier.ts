@@ -2,6 +2,7 @@
 // the best win rate within a KL budget. Methods are compared on the budgets that both reach.
 import { random } from '../data/random.js';
 import { AlignlabError } from '../errors.js';
+import { refuseUnknown, requireWhole } from '../options.js';
 import {
   type Interval,
   type ResamplingOptions,
@@ -105,14 +106,11 @@ export interface FrontierComparison {
 export const compareFrontiers = (
   first: readonly FrontierPoint[],
   second: readonly FrontierPoint[],
-  { budgets = 101, between = 'linear' }: { budgets?: number; between?: Between } = {},
+  options: { budgets?: number; between?: Between } = {},
 ): FrontierComparison => {
-  if (!Number.isSafeInteger(budgets) || budgets < 2) {
-    throw new AlignlabError(
-      'OPTION_INVALID',
-      `budgets must be a whole number from 2 up, got ${budgets}.`,
-    );
-  }
+  const { budgets = 101, between = 'linear' } = options;
+  refuseUnknown('compareFrontiers', options, { budgets: true, between: true });
+  requireWhole('budgets', budgets, 2);
   const peakGap = peak(first).winRate - peak(second).winRate;
   const edge = (pick: typeof Math.min, points: readonly FrontierPoint[]): number =>
     pick(...points.map(({ kl }) => kl));

@@ -2,17 +2,16 @@
 // each sampled response the KL of every next-token distribution is taken exactly, over the whole
 // vocabulary (Tang et al. 2024, appendix D): unbiased, and less noisy than log-ratios of samples.
 import type { LanguageModel } from '../engine/model.js';
+import { type PassOptions, klAlong, logProbsAlong } from '../engine/responses.js';
 import { AlignlabError } from '../errors.js';
+import { sumOf } from '../numbers.js';
+import { type OptionNames, refuseUnknown } from '../options.js';
 import type { Encoder } from '../text/encoding.js';
 import {
   type EvaluationPrompt,
-  type PassOptions,
   type PlainSampling,
   drawResponses,
-  klAlong,
-  logProbsAlong,
   requirePlain,
-  total,
 } from './samples.js';
 import { type Estimate, estimate } from './statistics.js';
 
@@ -80,6 +79,7 @@ export const klOfSamples = async (
   samples: readonly KlSample[],
   options: PassOptions = {},
 ): Promise<KlMeasurement> => {
+  refuseUnknown('klOfSamples', options, { maxTokens: true, signal: true });
   if (samples.length === 0) {
     throw new AlignlabError('OPTION_INVALID', 'The KL needs at least one response to go along.');
   }
@@ -93,7 +93,7 @@ export const klOfSamples = async (
     prompt: i,
     tokens: tokens.length,
     truncated,
-    exact: total(exact[i]![0]!),
+    exact: sumOf(exact[i]![0]!),
     ...summed(own[i]![0]!, theirs[i]![0]!),
   }));
   const of = (name: 'exact' | 'k1' | 'k2' | 'k3'): Estimate =>
@@ -124,15 +124,44 @@ export interface KlOptions extends PassOptions {
   readonly seed?: number | bigint;
 }
 
+const known: OptionNames<KlOptions> = {
+  policy: true,
+  reference: true,
+  prompts: true,
+  sampling: true,
+  encoder: true,
+  samples: true,
+  seed: true,
+  maxTokens: true,
+  signal: true,
+};
+
 /** Draws responses to the prompts and measures the KL along them. */
 export const measureKl = async (options: KlOptions): Promise<KlMeasurement> => {
-  const { policy, reference, prompts, sampling = {}, ...rest } = options;
+  refuseUnknown('measureKl', options, known);
+  const {
+    policy,
+    reference,
+    prompts,
+    sampling = {},
+    encoder,
+    samples: count,
+    seed,
+    ...pass
+  } = options;
   requirePlain(sampling);
-  const drawn = await drawResponses(policy, prompts, { ...rest, sampling, stream: 'kl' });
+  const drawn = await drawResponses(policy, prompts, {
+    sampling,
+    stream: 'kl',
+    ...(encoder ? { encoder } : {}),
+    ...(count === undefined ? {} : { samples: count }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(pass.signal ? { signal: pass.signal } : {}),
+  });
   const samples = drawn.flatMap((responses, i) =>
     responses.map((response) => ({ ...response, prompt: prompts[i]!.tokens, index: i })),
   );
-  const measured = await klOfSamples(policy, reference, samples, rest);
+  const measured = await klOfSamples(policy, reference, samples, pass);
   const sequences = measured.sequences.map((sequence, i) => ({
     ...sequence,
     prompt: samples[i]!.index,

@@ -1,9 +1,16 @@
 // Perplexity of held-out text: exp of the mean negative log-probability of its tokens.
 import type { LanguageModel } from '../engine/model.js';
+import { type PassOptions, logProbsAlong } from '../engine/responses.js';
 import { AlignlabError } from '../errors.js';
+import { sumOf } from '../numbers.js';
+import { refuseUnknown } from '../options.js';
 import type { Example } from '../text/example.js';
-import { type PassOptions, logProbsAlong, total } from './samples.js';
-import { type Interval, type ResamplingOptions, bootstrapInterval } from './statistics.js';
+import {
+  type Interval,
+  type ResamplingOptions,
+  bootstrapInterval,
+  resamplingOptions,
+} from './statistics.js';
 
 export interface Perplexity {
   readonly perplexity: number;
@@ -37,6 +44,8 @@ export const perplexity = async (
   options: PerplexityOptions = {},
 ): Promise<Perplexity> => {
   const { of = 'chosen', ...rest } = options;
+  const known = { ...resamplingOptions, maxTokens: true, signal: true, of: true } as const;
+  refuseUnknown('perplexity', options, known);
   if (!['chosen', 'rejected', 'both'].includes(of)) {
     throw new AlignlabError('OPTION_INVALID', `of must be chosen, rejected or both, got ${of}.`);
   }
@@ -48,7 +57,7 @@ export const perplexity = async (
   const scored = await logProbsAlong(model, groups, rest);
   const rows = scored
     .map((responses) => ({
-      nll: -responses.reduce((sum, logProbs) => sum + total(logProbs), 0),
+      nll: -responses.reduce((sum, logProbs) => sum + sumOf(logProbs), 0),
       tokens: responses.reduce((sum, { length }) => sum + length, 0),
       responses: responses.length,
     }))

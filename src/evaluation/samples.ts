@@ -1,11 +1,10 @@
 // What evaluations have in common: prompts, responses drawn to them, values along responses.
-import { random } from '../data/random.js';
-import { type Batch, joinBatches, promptWithResponses } from '../engine/batch.js';
+import { derivedSeed } from '../data/random.js';
 import type { SamplingOptions } from '../engine/generate.js';
 import type { LanguageModel } from '../engine/model.js';
 import { AlignlabError } from '../errors.js';
+import { requireWhole } from '../options.js';
 import type { JudgedResponse } from '../judges/judge.js';
-import { byBudget, defaultPassTokens } from '../judges/passes.js';
 import type { Encoder } from '../text/encoding.js';
 import type { Text } from '../text/example.js';
 
@@ -43,11 +42,6 @@ export interface DrawnResponse extends JudgedResponse {
   readonly logProbs: Float32Array;
 }
 
-const seedOf = (seed: number | bigint, stream: string, prompt: number, sample: number): bigint => {
-  const words = random(seed, 'evaluation', stream, prompt, sample);
-  return (BigInt(words.below(2 ** 32)) << 32n) | BigInt(words.below(2 ** 32));
-};
-
 /**
  * Responses to each prompt. A response is a function of the policy, the settings, the seed, the
  * stream, and the indices of its prompt and sample.
@@ -58,14 +52,9 @@ export const drawResponses = async (
   options: DrawOptions = {},
 ): Promise<DrawnResponse[][]> => {
   const { sampling = {}, encoder, samples = 1, seed = 0, stream = 'first', signal } = options;
-  if (!Number.isSafeInteger(samples) || samples < 1) {
-    throw new AlignlabError(
-      'OPTION_INVALID',
-      `samples must be a whole number from 1 up, got ${samples}.`,
-    );
-  }
+  requireWhole('samples', samples);
   const seeds = BigUint64Array.from({ length: prompts.length * samples }, (_, i) =>
-    seedOf(seed, stream, Math.floor(i / samples), i % samples),
+    derivedSeed(seed, 'evaluation', stream, Math.floor(i / samples), i % samples),
   );
   const drawn = await policy.generate(
     prompts.map(({ tokens }) => tokens),
@@ -96,79 +85,4 @@ export const requirePlain = (sampling: PlainSampling): void => {
     `The KL is that of the policy itself, so its samples cannot have the option "${stray}". ` +
       `Leave it out; there are ${plainKeys.join(', ')}.`,
   );
-};
-
-/** One prompt with responses, none of them empty. */
-export interface TokenGroup {
-  readonly prompt: Int32Array;
-  readonly responses: readonly Int32Array[];
-}
-
-export interface PassOptions {
-  /** Tokens of one pass. Does not change results. Default 4096. */
-  readonly maxTokens?: number;
-  readonly signal?: AbortSignal;
-}
-
-interface PassResult {
-  /** One for each response token, in order. */
-  readonly values: Float32Array;
-  readonly offsets: Int32Array;
-}
-
-const size = ({ prompt, responses }: TokenGroup): number =>
-  responses.reduce((total, { length }) => total + length, prompt.length);
-
-/** Values along each response of each group, from passes of limited size. */
-const alongResponses = async (
-  groups: readonly TokenGroup[],
-  { maxTokens = defaultPassTokens }: PassOptions,
-  pass: (batch: Batch) => Promise<PassResult>,
-): Promise<Float32Array[][]> => {
-  const found: Float32Array[][] = [];
-  for (const part of byBudget(groups, size, maxTokens)) {
-    const batch = joinBatches(
-      part.map(({ prompt, responses }) => promptWithResponses(prompt, responses)),
-    );
-    const { values, offsets } = await pass(batch);
-    let segment = 0;
-    for (const { responses } of part) {
-      segment += 1; // the prompt
-      found.push(responses.map(() => values.slice(offsets[segment], offsets[++segment])));
-    }
-  }
-  return found;
-};
-
-const withSignal = ({ signal }: PassOptions): { signal?: AbortSignal } =>
-  signal ? { signal } : {};
-
-/** log-probabilities of each response's tokens, in nats. */
-export const logProbsAlong = (
-  model: LanguageModel,
-  groups: readonly TokenGroup[],
-  options: PassOptions = {},
-): Promise<Float32Array[][]> =>
-  alongResponses(groups, options, async (batch) => {
-    const { logProbs, offsets } = await model.score(batch, withSignal(options));
-    return { values: logProbs, offsets };
-  });
-
-/** Exact KL(model || other) of the next-token distributions along each response, in nats. */
-export const klAlong = (
-  model: LanguageModel,
-  other: LanguageModel,
-  groups: readonly TokenGroup[],
-  options: PassOptions = {},
-): Promise<Float32Array[][]> =>
-  alongResponses(groups, options, async (batch) => {
-    const { kl, offsets } = await model.kl(other, batch, withSignal(options));
-    return { values: kl, offsets };
-  });
-
-/** Of f32 numbers, in double precision. */
-export const total = (values: Float32Array): number => {
-  let result = 0;
-  for (const value of values) result += value;
-  return result;
 };

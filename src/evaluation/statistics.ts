@@ -1,6 +1,8 @@
 // Intervals and tests for what evaluations report. Whatever is random takes a seed.
 import { type RandomKey, random } from '../data/random.js';
 import { AlignlabError } from '../errors.js';
+import { meanOf, sumOf } from '../numbers.js';
+import { type OptionNames, requireWhole } from '../options.js';
 
 export interface Estimate {
   readonly mean: number;
@@ -22,13 +24,14 @@ export interface ResamplingOptions {
   readonly keys?: readonly RandomKey[];
 }
 
-type Numbers = ArrayLike<number> & Iterable<number>;
-
-const sum = (values: Numbers): number => {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
+export const resamplingOptions: OptionNames<ResamplingOptions> = {
+  level: true,
+  resamples: true,
+  seed: true,
+  keys: true,
 };
+
+type Numbers = ArrayLike<number> & Iterable<number>;
 
 const requireSome = (what: string, count: number): void => {
   if (count > 0) return;
@@ -44,23 +47,20 @@ export const checkLevel = (level: number): number => {
 };
 
 export const checkResamples = (resamples: number): number => {
-  if (Number.isSafeInteger(resamples) && resamples >= 1) return resamples;
-  throw new AlignlabError(
-    'OPTION_INVALID',
-    `resamples must be a whole number from 1 up, got ${resamples}.`,
-  );
+  requireWhole('resamples', resamples);
+  return resamples;
 };
 
 export const mean = (values: Numbers): number => {
   requireSome('a mean', values.length);
-  return sum(values) / values.length;
+  return meanOf(values);
 };
 
 export const estimate = (values: readonly number[]): Estimate => {
   const count = values.length;
   const middle = mean(values);
   if (count < 2) return { mean: middle, standardError: null, count };
-  const squares = sum(values.map((value) => (value - middle) ** 2));
+  const squares = sumOf(values.map((value) => (value - middle) ** 2));
   return { mean: middle, standardError: Math.sqrt(squares / (count - 1) / count), count };
 };
 
@@ -183,7 +183,7 @@ export const pairedTest = (
   const stream = random(seed, 'sign flips', ...keys);
   let asFar = 0;
   for (let i = 0; i < checkResamples(resamples); i += 1) {
-    const flipped = sum(differences.map((d) => (stream.below(2) === 0 ? d : -d)));
+    const flipped = sumOf(differences.map((d) => (stream.below(2) === 0 ? d : -d)));
     // Sums of the same numbers in other signs are equal up to rounding.
     if (Math.abs(flipped) >= Math.abs(difference) * first.length * (1 - 1e-12)) asFar += 1;
   }

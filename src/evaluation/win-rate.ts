@@ -1,6 +1,7 @@
 // Win rate of one policy over another by a judge, on a fixed list of prompts.
 import type { LanguageModel } from '../engine/model.js';
 import { AlignlabError } from '../errors.js';
+import { type OptionNames, refuseUnknown } from '../options.js';
 import { askScores, askVerdicts } from '../judges/checked.js';
 import { preferenceOf } from '../judges/combine.js';
 import type { CompareRequest, Judge, JudgedResponse } from '../judges/judge.js';
@@ -13,6 +14,7 @@ import {
   bootstrapInterval,
   estimate,
   mean,
+  resamplingOptions,
   wilsonInterval,
 } from './statistics.js';
 
@@ -41,6 +43,8 @@ export interface WinRate {
 export interface CompareOptions extends ResamplingOptions {
   readonly signal?: AbortSignal;
 }
+
+const compareOptions: OptionNames<CompareOptions> = { ...resamplingOptions, signal: true };
 
 interface Decision {
   /** P(first is better), both orders taken together. */
@@ -125,6 +129,7 @@ export const compareResponses = async (
   second: readonly JudgedResponse[],
   options: CompareOptions = {},
 ): Promise<WinRate> => {
+  refuseUnknown('compareResponses', options, compareOptions);
   if (prompts.length === 0 || [first, second].some(({ length }) => length !== prompts.length)) {
     throw new AlignlabError(
       'OPTION_INVALID',
@@ -174,6 +179,16 @@ export interface WinRateOptions extends CompareOptions {
   readonly sampling?: FreeSampling;
 }
 
+const winRateOptions: OptionNames<WinRateOptions> = {
+  ...compareOptions,
+  judge: true,
+  prompts: true,
+  policy: true,
+  opponent: true,
+  encoder: true,
+  sampling: true,
+};
+
 /** The responses of a fixed opponent, to be drawn once and compared with many policies. */
 export const opponentResponses = async (
   opponent: LanguageModel,
@@ -189,6 +204,7 @@ export const opponentResponses = async (
  * judged. A policy against itself wins half.
  */
 export const winRate = async (options: WinRateOptions): Promise<WinRate> => {
+  refuseUnknown('winRate', options, winRateOptions);
   const { judge, prompts, policy, opponent, encoder, sampling, ...rest } = options;
   const draw = {
     encoder,

@@ -4,6 +4,7 @@ import PQueue from 'p-queue';
 import pRetry, { AbortError } from 'p-retry';
 import * as z from 'zod';
 import { AlignlabError } from '../errors.js';
+import { type OptionNames, requireWhole } from '../options.js';
 import type { AskOptions } from './checked.js';
 
 export interface ChatMessage {
@@ -34,6 +35,20 @@ export interface ChatOptions {
   /** Sent along, such as { seed: 1 } or { logit_bias: … }. */
   readonly parameters?: Readonly<Record<string, unknown>>;
 }
+
+export const chatOptions: OptionNames<ChatOptions> = {
+  url: true,
+  model: true,
+  apiKey: true,
+  apiKeyVariable: true,
+  concurrency: true,
+  retries: true,
+  timeoutMs: true,
+  backoffMs: true,
+  temperature: true,
+  maxTokens: true,
+  parameters: true,
+};
 
 /** Since the client was made. Tokens are as the endpoint counts them; 0 where it does not. */
 export interface ChatUsage {
@@ -97,11 +112,7 @@ const limits = { concurrency: 1, retries: 0, timeoutMs: 1, backoffMs: 0, maxToke
 const checkNumbers = (options: ChatOptions): void => {
   for (const [name, least] of Object.entries(limits)) {
     const value = options[name as keyof typeof limits];
-    if (value === undefined || (Number.isSafeInteger(value) && value >= least)) continue;
-    throw new AlignlabError(
-      'OPTION_INVALID',
-      `${name} must be a whole number from ${least} up, got ${String(value)}.`,
-    );
+    if (value !== undefined) requireWhole(name, value, least);
   }
 };
 

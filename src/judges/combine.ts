@@ -1,7 +1,8 @@
 // Judges made of judges.
 import { AlignlabError } from '../errors.js';
+import { refuseUnknown } from '../options.js';
 import { askScores, askVerdicts } from './checked.js';
-import { type JudgeNames, judgeIdentity } from './function-judge.js';
+import { type JudgeNames, judgeIdentity, judgeNames } from './function-judge.js';
 import type { CompareRequest, JudgeRole, PairJudge, RewardJudge, ScoreRequest } from './judge.js';
 
 const scoreRequests = ({ first, second, ...rest }: CompareRequest): ScoreRequest[] => [
@@ -28,22 +29,26 @@ export const preferenceOf = (first: number, second: number, hard: boolean): numb
 /** A reward judge as a pair judge. It scores each response alone, so order cannot matter. */
 export const rewardToPair = <Role extends JudgeRole>(
   judge: RewardJudge<Role>,
-  { hard = false }: { readonly hard?: boolean } = {},
-): PairJudge<Role> => ({
-  kind: 'pair',
-  role: judge.role,
-  name: `${judge.name} (${hard ? 'hard' : 'soft'} preference)`,
-  version: judge.version,
-  compare: async (requests, options) => {
-    const scores = await askScores(judge, requests.flatMap(scoreRequests), options);
-    return requests.map((_, i) => {
-      const [first = null, second = null] = scores.slice(2 * i, 2 * i + 2);
-      if (first === null || second === null) return { preference: null };
-      return { preference: preferenceOf(first, second, hard) };
-    });
-  },
-  dispose: async () => judge.dispose?.(),
-});
+  options: { readonly hard?: boolean } = {},
+): PairJudge<Role> => {
+  const { hard = false } = options;
+  refuseUnknown('rewardToPair', options, { hard: true });
+  return {
+    kind: 'pair',
+    role: judge.role,
+    name: `${judge.name} (${hard ? 'hard' : 'soft'} preference)`,
+    version: judge.version,
+    compare: async (requests, ask) => {
+      const scores = await askScores(judge, requests.flatMap(scoreRequests), ask);
+      return requests.map((_, i) => {
+        const [first = null, second = null] = scores.slice(2 * i, 2 * i + 2);
+        if (first === null || second === null) return { preference: null };
+        return { preference: preferenceOf(first, second, hard) };
+      });
+    },
+    dispose: async () => judge.dispose?.(),
+  };
+};
 
 const requireJudges = (judges: readonly unknown[]): void => {
   if (judges.length > 0) return;
@@ -66,6 +71,7 @@ export const majorityJudge = <Role extends JudgeRole>(
   options: JudgeNames<Role>,
 ): PairJudge<Role> => {
   requireJudges(judges);
+  refuseUnknown('majorityJudge', options, judgeNames);
   return {
     kind: 'pair',
     ...judgeIdentity({ version: versions(judges), ...options }),
@@ -90,6 +96,7 @@ export const sumJudge = <Role extends JudgeRole>(
   options: JudgeNames<Role>,
 ): RewardJudge<Role> => {
   requireJudges(terms);
+  refuseUnknown('sumJudge', options, judgeNames);
   const judges = terms.map(({ judge }) => judge);
   const weights = terms.map(({ weight }) => weight);
   const wrong = weights.find((weight) => !Number.isFinite(weight));

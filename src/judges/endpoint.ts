@@ -1,10 +1,17 @@
 // A language model behind an OpenAI-compatible endpoint as a judge. Models favour what they see first
 // (12.9 % of verdicts flip when the order does), so each pair is asked in both orders; verdicts that
 // contradict each other are a tie. What cannot be read is no verdict, and never a tie.
-import { type ChatMessage, ChatClient, type ChatOptions, type ChatUsage } from './chat-client.js';
-import { type JudgeNames, judgeIdentity, symmetric } from './function-judge.js';
-import type { CompareRequest, JudgeRole, PairJudge, RewardJudge, ScoreRequest } from './judge.js';
+import { refuseUnknown } from '../options.js';
 import type { Text } from '../text/example.js';
+import {
+  type ChatMessage,
+  ChatClient,
+  type ChatOptions,
+  type ChatUsage,
+  chatOptions,
+} from './chat-client.js';
+import { type JudgeNames, judgeIdentity, judgeNames, symmetric } from './function-judge.js';
+import type { CompareRequest, JudgeRole, PairJudge, RewardJudge, ScoreRequest } from './judge.js';
 
 interface EndpointOptions<Role extends JudgeRole> extends ChatOptions, Partial<JudgeNames<Role>> {}
 
@@ -76,6 +83,8 @@ export const parseScore = (answer: string): number | null => {
   return found ? Number(found[1]) : null;
 };
 
+const scoreOptions = { ...chatOptions, ...judgeNames, messages: true, parse: true } as const;
+
 const identityOf = <Role extends JudgeRole>(options: EndpointOptions<Role>) =>
   judgeIdentity<Role>({ ...options, name: options.name ?? `endpoint:${options.model}` });
 
@@ -84,6 +93,7 @@ export const endpointJudge = <Role extends JudgeRole = 'proxy'>(
   options: EndpointJudgeOptions<Role>,
 ): PairJudge<Role> & Metered => {
   const { messages = defaultQuestion, parse = parseLetter, bothOrders = true } = options;
+  refuseUnknown('endpointJudge', options, { ...scoreOptions, bothOrders: true });
   const client = new ChatClient(options);
   return {
     kind: 'pair',
@@ -111,6 +121,7 @@ export const endpointScoreJudge = <Role extends JudgeRole = 'proxy'>(
   options: EndpointScoreOptions<Role>,
 ): RewardJudge<Role> & Metered => {
   const { messages = defaultScoreQuestion, parse = parseScore } = options;
+  refuseUnknown('endpointScoreJudge', options, scoreOptions);
   const client = new ChatClient(options);
   return {
     kind: 'reward',

@@ -1,6 +1,7 @@
 // Any async function as a judge.
 import PQueue from 'p-queue';
 import { AlignlabError } from '../errors.js';
+import { type OptionNames, refuseUnknown, requireWhole } from '../options.js';
 import type { AskOptions } from './checked.js';
 import type {
   CompareRequest,
@@ -48,6 +49,12 @@ export const judgeIdentity = <Role extends JudgeRole>({
   return { name, version, role: role ?? ('proxy' as Role) };
 };
 
+export const judgeNames: OptionNames<JudgeNames<JudgeRole>> = {
+  name: true,
+  version: true,
+  role: true,
+};
+
 /** All results, in order; the first failure rejects and starts no more calls. */
 export const inParallel = async <Request, Answer>(
   requests: readonly Request[],
@@ -71,12 +78,17 @@ export const inParallel = async <Request, Answer>(
 export const functionJudge = <Role extends JudgeRole = 'proxy'>(
   options: FunctionOptions<Role>,
   score: ScoreFunction,
-): RewardJudge<Role> => ({
-  kind: 'reward',
-  ...judgeIdentity(options),
-  score: (requests, ask = {}) =>
-    inParallel(requests, options.concurrency ?? 8, (request) => score(request, ask), ask),
-});
+): RewardJudge<Role> => {
+  const { concurrency = 8 } = options;
+  refuseUnknown('functionJudge', options, { ...judgeNames, concurrency: true });
+  requireWhole('concurrency', concurrency);
+  return {
+    kind: 'reward',
+    ...judgeIdentity(options),
+    score: (requests, ask = {}) =>
+      inParallel(requests, concurrency, (request) => score(request, ask), ask),
+  };
+};
 
 export interface FunctionPairOptions<Role extends JudgeRole> extends FunctionOptions<Role> {
   /** The function may favour what it sees first: it is asked in both orders. Default true. */
@@ -104,6 +116,9 @@ export const functionPairJudge = <Role extends JudgeRole = 'proxy'>(
   compare: CompareFunction,
 ): PairJudge<Role> => {
   const { concurrency = 8, bothOrders = true } = options;
+  const known = { ...judgeNames, concurrency: true, bothOrders: true } as const;
+  refuseUnknown('functionPairJudge', options, known);
+  requireWhole('concurrency', concurrency);
   return {
     kind: 'pair',
     ...judgeIdentity(options),

@@ -2,8 +2,9 @@
 // al. 2024 (2405.08448). What bias for a place is left, online training would exploit, so both
 // orders are asked: y1 is preferred where r(x, y1, y2) > r(x, y2, y1) (their appendix A.2).
 import type { LanguageModel } from '../engine/model.js';
+import { refuseUnknown, requireWhole } from '../options.js';
 import type { ComparisonEncoder } from '../text/comparison.js';
-import { type JudgeNames, judgeIdentity } from './function-judge.js';
+import { type JudgeNames, judgeIdentity, judgeNames } from './function-judge.js';
 import type { CompareRequest, JudgeRole, PairJudge, Verdict } from './judge.js';
 import { type EncodedResponse, requireScalarHead, scalarScores } from './reward-model.js';
 
@@ -40,6 +41,9 @@ export const preferenceModelJudge = <Role extends JudgeRole = 'proxy'>(
   options: PreferenceModelOptions<Role>,
 ): PairJudge<Role> => {
   const { model, encoder, hard = true, maxTokens, owned = false } = options;
+  const own = { model: true, encoder: true, hard: true, maxTokens: true, owned: true } as const;
+  refuseUnknown('preferenceModelJudge', options, { ...judgeNames, ...own });
+  if (maxTokens !== undefined) requireWhole('maxTokens', maxTokens);
   requireScalarHead(model, options.name);
   const encode = ({ prompt, first, second }: CompareRequest): EncodedResponse[] => {
     const { head, orders } = encoder.compare(prompt, first.text, second.text);

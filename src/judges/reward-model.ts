@@ -2,11 +2,12 @@
 // the response. Requests with the same prompt share its computation.
 import { type Segment, joinBatches } from '../engine/batch.js';
 import type { LanguageModel } from '../engine/model.js';
+import { byBudget, defaultPassTokens } from '../engine/responses.js';
 import { AlignlabError } from '../errors.js';
+import { refuseUnknown, requireWhole } from '../options.js';
 import type { AskOptions } from './checked.js';
-import { type JudgeNames, judgeIdentity } from './function-judge.js';
+import { type JudgeNames, judgeIdentity, judgeNames } from './function-judge.js';
 import type { JudgeRole, RewardJudge, ScoreRequest } from './judge.js';
-import { byBudget, defaultPassTokens, tokenKey } from './passes.js';
 
 /** Token ids of a prompt and the response that continues it. */
 export interface EncodedResponse {
@@ -50,7 +51,7 @@ interface PromptGroup {
 const byPrompt = (asked: readonly Asked[]): PromptGroup[] => {
   const groups = new Map<string, PromptGroup>();
   for (const each of asked) {
-    const key = tokenKey(each.prompt);
+    const key = each.prompt.join(',');
     const group = groups.get(key) ?? { prompt: each.prompt, asked: [] };
     group.asked.push(each);
     groups.set(key, group);
@@ -100,6 +101,9 @@ export const rewardModelJudge = <Role extends JudgeRole = 'proxy'>(
   options: RewardModelOptions<Role>,
 ): RewardJudge<Role> => {
   const { model, maxTokens, owned = false } = options;
+  const own = { model: true, encode: true, maxTokens: true, owned: true } as const;
+  refuseUnknown('rewardModelJudge', options, { ...judgeNames, ...own });
+  if (maxTokens !== undefined) requireWhole('maxTokens', maxTokens);
   requireScalarHead(model, options.name);
   const encode =
     options.encode ??

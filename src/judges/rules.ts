@@ -1,7 +1,8 @@
 // Rules as reward judges: cheap, exact, and enough to see whether training works at all.
 import * as z from 'zod';
 import { AlignlabError } from '../errors.js';
-import { type JudgeNames, judgeIdentity } from './function-judge.js';
+import { refuseUnknown } from '../options.js';
+import { type JudgeNames, judgeIdentity, judgeNames } from './function-judge.js';
 import type { JudgeRole, RewardJudge, ScoreRequest } from './judge.js';
 import { negativeWords, positiveWords } from './word-lists.js';
 
@@ -195,6 +196,7 @@ export const ruleJudge = <Role extends JudgeRole = 'proxy'>(
   parameters: Readonly<Record<string, unknown>> = {},
   names: Partial<JudgeNames<Role>> = {},
 ): RewardJudge<Role> => {
+  refuseUnknown('ruleJudge', names, judgeNames);
   if (!isRuleName(name)) {
     throw new AlignlabError(
       'OPTION_INVALID',

@@ -1,5 +1,7 @@
 // Functions of log-probabilities that stay finite and keep their sign at the extremes.
 
+export { sumOf } from '../numbers.js';
+
 /** Where exp overflows to infinity the quotient is the right 0. */
 export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
@@ -23,11 +25,4 @@ export const clampedExpm1 = (x: number): number => Math.expm1(clampExponent(x));
 export const clampedExp = (x: number): { value: number; slope: number } => {
   const value = Math.exp(clampExponent(x));
   return { value, slope: x < largestExponent ? value : 0 };
-};
-
-/** In double, whatever the array's type. */
-export const sumOf = (values: Iterable<number>): number => {
-  let sum = 0;
-  for (const value of values) sum += value;
-  return sum;
 };

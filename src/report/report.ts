@@ -6,7 +6,8 @@ import { checkName } from './chart.js';
 import type { Figure } from './charts.js';
 import { formatInterval, formatNumber } from './numbers.js';
 
-export type Verdict = 'holds' | 'does not hold' | 'not tested';
+/** undetermined: measured, and the interval leaves it open. */
+export type Verdict = 'holds' | 'does not hold' | 'undetermined' | 'not tested';
 
 /** One thing that a study looks for, and what it found. */
 export interface Signature {
@@ -146,18 +147,25 @@ export const measuredText = (signature: Signature): string => {
   return `${quantity === undefined ? '' : `${quantity}: `}${number}${ends}`;
 };
 
-export const verdicts: readonly Verdict[] = ['holds', 'does not hold', 'not tested'];
+export const verdicts: readonly Verdict[] = [
+  'holds',
+  'does not hold',
+  'undetermined',
+  'not tested',
+];
 
 /** '9 of 12 hold, 2 do not, 1 not tested' */
 export const verdictCounts = (signatures: readonly Signature[]): string => {
-  const [held, failed, open] = verdicts.map(
+  const [held, failed, unclear, open] = verdicts.map(
     (verdict) => signatures.filter((each) => each.verdict === verdict).length,
   );
-  return `${held} of ${signatures.length} hold, ${failed} do not, ${open} not tested`;
+  const left = unclear ? `, ${unclear} undetermined` : '';
+  return `${held} of ${signatures.length} hold, ${failed} do not${left}, ${open} not tested`;
 };
 
 export const verdictMark: Readonly<Record<Verdict, string>> = {
   holds: '✓',
   'does not hold': '✗',
+  undetermined: '?',
   'not tested': '–',
 };

@@ -4,8 +4,9 @@ import * as z from 'zod';
 import type { JsonObject, JsonValue } from '../checkpoint/json.js';
 import { permutation } from '../data/random.js';
 import { AlignlabError } from '../errors.js';
+import { type OptionNames } from '../options.js';
 import { StreamCursor } from './stream-cursor.js';
-import { readState, requireChoice, requireWhole } from './state.js';
+import { readState, requireChoice, requireWholeOrEndless } from './state.js';
 
 /** Data that can be read again from the start: a list, or what opens a stream of it. */
 export type Items<T> = readonly T[] | (() => AsyncIterable<T>);
@@ -28,6 +29,14 @@ export interface CursorOptions {
   /** Items among which a shuffled stream draws the next one. Default 1024. */
   readonly shuffleBuffer?: number;
 }
+
+export const cursorOptions: OptionNames<CursorOptions> = {
+  order: true,
+  seed: true,
+  epochs: true,
+  lastBatch: true,
+  shuffleBuffer: true,
+};
 
 export interface Cursor<T> {
   /** `count` items, fewer where `lastBatch` says so, none when all epochs are over. */
@@ -142,7 +151,7 @@ export const makeCursor = <T>(
   const lastBatch = options.lastBatch ?? options.defaultLastBatch;
   requireChoice('order', order, ['sequential', 'shuffled']);
   requireChoice('lastBatch', lastBatch, ['short', 'across', 'drop']);
-  requireWhole('epochs', epochs, 1);
+  requireWholeOrEndless('epochs', epochs);
   if (typeof items === 'function') {
     return new StreamCursor({ open: items, order, seed, epochs, lastBatch, shuffleBuffer });
   }

@@ -2,8 +2,15 @@
 import type { JsonObject, JsonValue } from '../checkpoint/json.js';
 import { contentHash } from '../data/content-hash.js';
 import { AlignlabError } from '../errors.js';
+import { refuseUnknown } from '../options.js';
 import type { Example } from '../text/example.js';
-import { type Cursor, type CursorOptions, type Items, makeCursor } from './cursor.js';
+import {
+  type Cursor,
+  type CursorOptions,
+  type Items,
+  cursorOptions,
+  makeCursor,
+} from './cursor.js';
 import type { Source, SourceContext } from './source.js';
 
 export interface DatasetOptions extends CursorOptions {
@@ -26,6 +33,7 @@ class DatasetSource implements Source {
   readonly #cursor: Cursor<Example>;
 
   constructor(options: DatasetOptions, kinds: readonly Example['kind'][]) {
+    refuseUnknown('A dataset source', options, { ...cursorOptions, examples: true, name: true });
     this.#options = options;
     this.#kinds = kinds;
     if (typeof options.examples !== 'function') this.#check(options.examples);

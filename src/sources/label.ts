@@ -1,8 +1,9 @@
 // Labels the pairs of a dataset by a judge: the one use of a golden judge on training data (the
 // golden dataset of Tang et al. 2024, section 4.1).
-import type { CompareRequest, Judge } from '../judges/judge.js';
-import type { Example } from '../text/example.js';
 import { uniform } from '../data/random.js';
+import type { CompareRequest, Judge } from '../judges/judge.js';
+import { refuseUnknown } from '../options.js';
+import type { Example } from '../text/example.js';
 import { type Candidates, judgeCandidates, pairPreference, rank } from './judging.js';
 import type { TiePolicy } from './on-policy-pairs.js';
 import { requireChoice } from './state.js';
@@ -44,8 +45,10 @@ export interface Labels {
 
 export const labelPairs = async (
   pairs: readonly UnlabelledPair[],
-  { judge, ties = 'drop', seed = 0, signal }: LabelOptions,
+  options: LabelOptions,
 ): Promise<Labels> => {
+  const { judge, ties = 'drop', seed = 0, signal } = options;
+  refuseUnknown('labelPairs', options, { judge: true, ties: true, seed: true, signal: true });
   requireChoice('ties', ties, ['drop', 'first', 'random']);
   const candidates = pairs.map(({ request }): Candidates => {
     const { prompt, promptTokens, columns, first, second } = request;

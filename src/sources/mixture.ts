@@ -4,9 +4,10 @@ import * as z from 'zod';
 import type { JsonObject, JsonValue } from '../checkpoint/json.js';
 import { uniform } from '../data/random.js';
 import { AlignlabError } from '../errors.js';
+import { refuseUnknown, requireWhole } from '../options.js';
 import type { Example } from '../text/example.js';
 import type { Source, SourceContext } from './source.js';
-import { jsonState, readState, requireChoice, requireWhole } from './state.js';
+import { jsonState, readState, requireChoice } from './state.js';
 
 /** As many as asked for, in several takes where one gives fewer; fewer only where it is used up. */
 const takeAll = async (
@@ -93,7 +94,9 @@ class MixtureSource implements Source {
   #draws = 0;
   #usedUp: readonly boolean[];
 
-  constructor({ parts, seed = 0, whenUsedUp = 'stop' }: MixtureOptions) {
+  constructor(options: MixtureOptions) {
+    const { parts, seed = 0, whenUsedUp = 'stop' } = options;
+    refuseUnknown('mixture', options, { parts: true, seed: true, whenUsedUp: true });
     checkParts(parts);
     requireChoice('whenUsedUp', whenUsedUp, ['stop', 'continue']);
     this.#parts = parts;
@@ -214,9 +217,10 @@ const hybridState = z.strictObject({ pairs: jsonState, samples: jsonState });
  * HyPO's data (Song et al. 2024, 2406.01462, algorithm 1): a take of `count` gives `count` pairs and,
  * after them, groups of samples. The pairs are the same as without the samples.
  */
-export const hybrid = ({ pairs, samples, groupsPerPair = 1 }: HybridOptions): Source => {
-  requireWhole('groupsPerPair', groupsPerPair, 1);
-  if (groupsPerPair === Infinity) requireWhole('groupsPerPair', NaN, 1);
+export const hybrid = (options: HybridOptions): Source => {
+  const { pairs, samples, groupsPerPair = 1 } = options;
+  refuseUnknown('hybrid', options, { pairs: true, samples: true, groupsPerPair: true });
+  requireWhole('groupsPerPair', groupsPerPair);
   const parts = { pairs, samples };
   return {
     describe: () => ({

@@ -4,13 +4,16 @@ import type { JsonObject } from '../checkpoint/json.js';
 import { uniform } from '../data/random.js';
 import { AlignlabError } from '../errors.js';
 import type { Judge } from '../judges/judge.js';
+import { meanOf } from '../numbers.js';
+import { type OptionNames, refuseUnknown, requireWhole } from '../options.js';
 import { type Ranking, pairPreference, rank } from './judging.js';
-import { type Drawn, type OnPolicyOptions, OnPolicySource, mean } from './on-policy.js';
+import { type Drawn, OnPolicySource } from './on-policy.js';
+import { type OnPolicyOptions, onPolicyOptions } from './on-policy-options.js';
 import type { PolicyPrompt } from './prompts.js';
 import type { Outcome, SampledExample } from './provenance.js';
 import type { Opponent } from './sampler.js';
 import type { Source, SourceContext } from './source.js';
-import { requireChoice, requireWhole } from './state.js';
+import { requireChoice } from './state.js';
 
 /** drop: not trained on. first: the first sample is chosen, as in TRL. random: by the seed. */
 export type TiePolicy = 'drop' | 'first' | 'random';
@@ -31,6 +34,15 @@ export interface OnPolicyPairOptions extends OnPolicyOptions {
    */
   readonly yields?: 'pairs' | 'samples';
 }
+
+const known: OptionNames<OnPolicyPairOptions> = {
+  ...onPolicyOptions,
+  samples: true,
+  ties: true,
+  opponent: true,
+  mixtureWeight: true,
+  yields: true,
+};
 
 const defaultMixtureWeight = 0.5;
 
@@ -72,6 +84,7 @@ class OnPolicyPairs extends OnPolicySource<OnPolicyPairOptions> {
 
   constructor(options: OnPolicyPairOptions) {
     super(options);
+    refuseUnknown('onPolicyPairs', options, known);
     this.#samples = options.samples ?? 2;
     this.#ties = options.ties ?? 'drop';
     requireWhole('samples', this.#samples, 2);
@@ -137,10 +150,10 @@ class OnPolicyPairs extends OnPolicySource<OnPolicyPairOptions> {
       metrics: {
         'judge/ties': counts.tie / drawn.length,
         'judge/failed': counts.failed / drawn.length,
-        'completions/mean_length': mean(lengths),
-        'val/contain_eos_token': mean(ended),
-        ...(rewards.length > 0 ? { 'objective/scores': mean(rewards) } : {}),
-        ...(margins.length > 0 ? { 'objective/scores_margin': mean(margins) } : {}),
+        'completions/mean_length': meanOf(lengths),
+        'val/contain_eos_token': meanOf(ended),
+        ...(rewards.length > 0 ? { 'objective/scores': meanOf(rewards) } : {}),
+        ...(margins.length > 0 ? { 'objective/scores_margin': meanOf(margins) } : {}),
       },
     };
   }

@@ -1,33 +1,21 @@
 // Samples from the policy in training as a source: groups with rewards, for policy gradients.
 import * as z from 'zod';
 import type { JsonObject, JsonValue } from '../checkpoint/json.js';
-import type { LanguageModel } from '../engine/model.js';
+import { logProbsAlong } from '../engine/responses.js';
 import { AlignlabError } from '../errors.js';
-import { requireProxy } from '../judges/checked.js';
-import type { Judge, JudgedResponse } from '../judges/judge.js';
+import type { JudgedResponse } from '../judges/judge.js';
+import { refuseUnknown, requireWhole } from '../options.js';
 import type { Example } from '../text/example.js';
-import { type Cursor, type CursorOptions, type Items, makeCursor } from './cursor.js';
-import { type Judgement, checkJudging, judgeCandidates } from './judging.js';
+import { type Cursor, makeCursor } from './cursor.js';
+import { type Judgement, judgeCandidates } from './judging.js';
+import { type OnPolicyOptions, checkOnPolicy, onPolicyOptions } from './on-policy-options.js';
 import { type PolicyPrompt, promptsHash } from './prompts.js';
 import type { SampleProvenance, SampledExample } from './provenance.js';
-import { PolicySampler, type Sample, type SamplerOptions } from './sampler.js';
-import { scoreResponses } from './score-responses.js';
+import { PolicySampler, type Sample } from './sampler.js';
 import type { Source, SourceContext } from './source.js';
-import { jsonState, readState, requireWhole } from './state.js';
+import { jsonState, readState } from './state.js';
 
-export interface OnPolicyOptions extends SamplerOptions, Omit<CursorOptions, 'seed'> {
-  readonly prompts: Items<PolicyPrompt>;
-  /** A golden judge is refused; see toTrainGoldenPolicy. */
-  readonly judge?: Judge<'proxy'>;
-  /** Ids of a response to text, for the judge: such as `encoder.decode`. */
-  readonly decode?: (response: Int32Array, prompt: Int32Array) => string;
-  /** Scores each response at once, so that log-probabilities under it are recorded. */
-  readonly reference?: LanguageModel;
-  /** Subtracted from the reward of a response that was cut off at the token limit. Default 0. */
-  readonly missingEosPenalty?: number;
-  /** Of the prompts, for the manifest. */
-  readonly name?: string;
-}
+export type { OnPolicyOptions };
 
 /** A prompt with its samples, judged where there is a judge. */
 export interface Drawn {
@@ -45,9 +33,6 @@ const onPolicyState = z.strictObject({
   sampler: jsonState,
 });
 
-export const mean = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
-
 /** What drawing groups and drawing pairs have in common. */
 export abstract class OnPolicySource<Options extends OnPolicyOptions> implements Source {
   protected readonly options: Options;
@@ -59,24 +44,9 @@ export abstract class OnPolicySource<Options extends OnPolicyOptions> implements
   readonly size?: number;
 
   constructor(options: Options) {
-    const { judge, decode, missingEosPenalty = 0, policy } = options;
+    checkOnPolicy(options);
     this.options = options;
-    if (judge) requireProxy(judge);
-    checkJudging(judge, missingEosPenalty);
-    if (judge && !decode) {
-      throw new AlignlabError(
-        'OPTION_INVALID',
-        'A judge reads text: give decode: (response, prompt) => text, such as the encoder has.',
-      );
-    }
     this.sampler = new PolicySampler(options);
-    const stops = options.sampling?.stopTokens ?? policy.endTokens;
-    if (missingEosPenalty > 0 && stops.length === 0) {
-      throw new AlignlabError(
-        'OPTION_INVALID',
-        'missingEosPenalty would hit every response: no token ends a text. Give sampling.stopTokens.',
-      );
-    }
     this.#prompts = makeCursor(options.prompts, { ...options, defaultLastBatch: 'across' });
     if (this.#prompts.size !== undefined) this.size = this.#prompts.size;
   }
@@ -213,7 +183,7 @@ export abstract class OnPolicySource<Options extends OnPolicyOptions> implements
     const groups = await this.sample(prompts, firstDraw, context);
     this.#draws += prompts.length;
     const references = reference
-      ? await scoreResponses(
+      ? await logProbsAlong(
           reference,
           groups.map((samples, p) => ({
             prompt: prompts[p]!.tokens,
@@ -257,8 +227,9 @@ class OnPolicyGroups extends OnPolicySource<OnPolicyGroupOptions> {
 
   constructor(options: OnPolicyGroupOptions) {
     super(options);
+    refuseUnknown('onPolicyGroups', options, { ...onPolicyOptions, samples: true });
     this.#samples = options.samples ?? 4;
-    requireWhole('samples', this.#samples, 1);
+    requireWhole('samples', this.#samples);
     if (this.#samples > 1 || options.judge?.kind !== 'pair') return;
     throw new AlignlabError(
       'OPTION_INVALID',

@@ -3,12 +3,14 @@
 import type { JsonObject, JsonValue } from '../checkpoint/json.js';
 import { fileHash } from '../data/content-hash.js';
 import { permutation } from '../data/random.js';
+import { windowPermutation } from '../data/windows.js';
 import { AlignlabError } from '../errors.js';
+import { type OptionNames, refuseUnknown } from '../options.js';
 import type { Example, Response } from '../text/example.js';
 import { ListCursor } from './cursor.js';
 import { readExperience } from './experience-log.js';
 import type { Source, SourceContext } from './source.js';
-import { requireChoice, requireWhole } from './state.js';
+import { requireChoice, requireWholeOrEndless } from './state.js';
 
 export interface ReplayOptions {
   /** The log that `recording` wrote. */
@@ -58,31 +60,21 @@ const readBatches = async (log: string, keepReference: boolean): Promise<Recorde
   return { examples, ends: [...ends, examples.length] };
 };
 
-/** Shuffles the places of each window of `window` batches by themselves. */
-const windowOrder = (
-  ends: readonly number[],
-  window: number,
-  seed: number | bigint,
-  epoch: number,
-): Uint32Array => {
-  const order = new Uint32Array(ends.at(-1) ?? 0);
-  let begin = 0;
-  for (let last = window - 1; begin < order.length; last += window) {
-    const end = ends[Math.min(last, ends.length - 1)]!;
-    const own = permutation(end - begin, seed, 'window', epoch, last);
-    order.set(
-      own.map((place) => begin + place),
-      begin,
-    );
-    begin = end;
-  }
-  return order;
+const known: OptionNames<ReplayOptions> = {
+  log: true,
+  order: true,
+  window: true,
+  seed: true,
+  epochs: true,
+  recordedReference: true,
 };
 
-const checkOptions = ({ order = 'recorded', window, epochs = 1 }: ReplayOptions): void => {
+const checkOptions = (options: ReplayOptions): void => {
+  const { order = 'recorded', window, epochs = 1 } = options;
+  refuseUnknown('replay', options, known);
   requireChoice('order', order, ['recorded', 'windows', 'shuffled']);
-  requireWhole('epochs', epochs, 1);
-  if (window !== undefined) requireWhole('window', window, 1);
+  requireWholeOrEndless('epochs', epochs);
+  if (window !== undefined) requireWholeOrEndless('window', window);
   if ((order === 'windows') === (window !== undefined && window !== Infinity)) return;
   throw new AlignlabError(
     'OPTION_INVALID',
@@ -107,7 +99,7 @@ class ReplaySource implements Source {
       orderOf: (epoch) => {
         if (order === 'recorded') return inOrder;
         return order === 'windows'
-          ? windowOrder(ends, window, seed, epoch)
+          ? windowPermutation(ends, window, seed, epoch)
           : permutation(examples.length, seed, 'replay', epoch);
       },
     });

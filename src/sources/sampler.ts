@@ -4,15 +4,16 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import type { JsonValue } from '../checkpoint/json.js';
-import { random } from '../data/random.js';
+import { derivedSeed } from '../data/random.js';
 import type { SamplingOptions } from '../engine/generate.js';
 import { LanguageModel } from '../engine/model.js';
 import { AlignlabError, fromSystem } from '../errors.js';
+import type { OptionNames } from '../options.js';
 import type { PolicyPrompt } from './prompts.js';
 import type { Generator } from './provenance.js';
 import { biases, recordedSampling, requireUnbiased } from './sampling-bias.js';
 import type { SourceContext } from './source.js';
-import { readState, requireWhole } from './state.js';
+import { readState, requireWholeOrEndless } from './state.js';
 
 export type PolicySampling = Omit<SamplingOptions, 'samples' | 'seed' | 'signal' | 'mixture'>;
 
@@ -34,6 +35,15 @@ export interface SamplerOptions {
   /** Name of the policy in provenance. Default 'policy'. */
   readonly policyName?: string;
 }
+
+export const samplerOptions: OptionNames<SamplerOptions> = {
+  policy: true,
+  sampling: true,
+  seed: true,
+  syncEvery: true,
+  allowBiasedSampling: true,
+  policyName: true,
+};
 
 export interface Sample {
   readonly tokens: Int32Array;
@@ -59,11 +69,9 @@ const seedsOf = (
   firstDraw: number,
   { prompts, samples, stream }: { prompts: number; samples: number; stream: string },
 ): BigUint64Array =>
-  BigUint64Array.from({ length: prompts * samples }, (_, i) => {
-    const keys = ['sampling', stream, firstDraw + Math.floor(i / samples), i % samples];
-    const words = random(seed, ...keys);
-    return (BigInt(words.below(2 ** 32)) << 32n) | BigInt(words.below(2 ** 32));
-  });
+  BigUint64Array.from({ length: prompts * samples }, (_, i) =>
+    derivedSeed(seed, 'sampling', stream, firstDraw + Math.floor(i / samples), i % samples),
+  );
 
 export class PolicySampler {
   readonly #options: SamplerOptions;
@@ -76,7 +84,7 @@ export class PolicySampler {
   constructor(options: SamplerOptions) {
     this.#options = options;
     this.#syncEvery = options.syncEvery ?? 1;
-    requireWhole('syncEvery', this.#syncEvery, 1);
+    requireWholeOrEndless('syncEvery', this.#syncEvery);
     requireUnbiased(options.sampling ?? {}, options.allowBiasedSampling ?? false);
     this.#sampling = options.sampling ?? {};
   }

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import type { JsonValue } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
+import { requireWhole } from '../options.js';
 
 /** Throws RUN_INVALID for a state that another kind of source wrote. */
 export const readState = <Schema extends z.ZodType>(
@@ -21,12 +22,9 @@ export const readState = <Schema extends z.ZodType>(
 
 export const jsonState = z.custom<JsonValue>((value) => value !== undefined);
 
-export const requireWhole = (name: string, value: number, least: number): void => {
-  if (value === Infinity || (Number.isSafeInteger(value) && value >= least)) return;
-  throw new AlignlabError(
-    'OPTION_INVALID',
-    `${name} must be a whole number from ${least} up, got ${String(value)}.`,
-  );
+/** For what may go on without end. */
+export const requireWholeOrEndless = (name: string, value: number): void => {
+  if (value !== Infinity) requireWhole(name, value);
 };
 
 export const requireChoice = (name: string, value: string, choices: readonly string[]): void => {

@@ -5,7 +5,7 @@ import type { JsonObject, JsonValue } from '../checkpoint/json.js';
 import { random } from '../data/random.js';
 import { AlignlabError } from '../errors.js';
 import type { Cursor, LastBatch } from './cursor.js';
-import { readState, requireWhole } from './state.js';
+import { readState, requireWholeOrEndless } from './state.js';
 
 export interface StreamOptions<T> {
   readonly open: () => AsyncIterable<T>;
@@ -58,7 +58,7 @@ export class StreamCursor<T> implements Cursor<T> {
   constructor(options: StreamOptions<T>) {
     this.#options = options;
     this.#buffer = options.shuffleBuffer ?? defaultBuffer;
-    requireWhole('shuffleBuffer', this.#buffer, 1);
+    requireWholeOrEndless('shuffleBuffer', this.#buffer);
     if (options.order === 'shuffled' || options.shuffleBuffer === undefined) return;
     throw new AlignlabError(
       'OPTION_INVALID',
@@ -72,8 +72,8 @@ export class StreamCursor<T> implements Cursor<T> {
       return await this.#take(count, signal);
     } catch (error) {
       // A take that failed took nothing.
-      await this.#close();
       [this.#epoch, this.#index] = [epoch, index];
+      await this.#close().catch(() => undefined);
       throw error;
     }
   }
@@ -84,7 +84,8 @@ export class StreamCursor<T> implements Cursor<T> {
 
   restore(state: JsonValue): void {
     const { epoch, index } = readState(streamState, state, 'data cursor');
-    void this.#close();
+    // Nothing that was opened is left, even where closing it fails.
+    void this.#close().catch(() => undefined);
     [this.#epoch, this.#index] = [epoch, index];
   }
 

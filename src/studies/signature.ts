@@ -3,6 +3,11 @@ import type { Interval } from '../evaluation/statistics.js';
 
 export type SignatureVerdict = 'holds' | 'does not hold' | 'undetermined' | 'not tested';
 
+export interface Bound {
+  readonly side: 'above' | 'below';
+  readonly at: number;
+}
+
 export interface Signature {
   readonly id: string;
   /** The inequality, in words. */
@@ -15,7 +20,7 @@ export interface Signature {
   /** 95 %; null where the value is exact, or no interval can be given. */
   readonly interval: Interval | null;
   /** The value lies on this side of the bound where the signature holds. */
-  readonly bound: { readonly side: 'above' | 'below'; readonly at: number } | null;
+  readonly bound: Bound | null;
   /** Numbers behind the value, and reservations. */
   readonly note: string;
 }
@@ -27,12 +32,28 @@ export interface Signature {
 export const verdictOf = (
   value: number,
   interval: Interval | null,
-  { side, at }: { readonly side: 'above' | 'below'; readonly at: number },
+  { side, at }: Bound,
 ): SignatureVerdict => {
   const sign = side === 'above' ? 1 : -1;
   const distances = (interval ?? [value]).map((edge) => sign * (edge - at));
   if (sign * (value - at) >= 0 && distances.every((distance) => distance >= 0)) return 'holds';
   return distances.every((distance) => distance < 0) ? 'does not hold' : 'undetermined';
+};
+
+export const above = (at: number): Bound => ({ side: 'above', at });
+export const below = (at: number): Bound => ({ side: 'below', at });
+
+/** What a signature says, without what was found. */
+export type Claim = Pick<Signature, 'id' | 'claim' | 'paper'>;
+
+export const measuredSignature = (
+  { id, claim, paper }: Claim,
+  { value, interval }: { readonly value: number; readonly interval: Interval | null },
+  bound: Bound,
+  note: string,
+): Signature => {
+  const verdict = verdictOf(value, interval, bound);
+  return { id, claim, paper, verdict, value, interval, bound, note };
 };
 
 export const notTested = (id: string, claim: string, paper: string, note: string): Signature => ({

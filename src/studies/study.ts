@@ -32,7 +32,7 @@ export interface StageContext {
   readonly folder: string;
   readonly signal?: AbortSignal;
   /** Tells how far the stage is. */
-  tick(done: number, of: number): void;
+  readonly tick: (done: number, of: number) => void;
 }
 
 export interface Stage<Result extends StageResult> {
@@ -54,7 +54,7 @@ export interface StudyOptions {
   /** Go on with what the folder holds. Default false: a folder with stages is refused. */
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
-  onEvent?(event: StageEvent): void;
+  readonly onEvent?: (event: StageEvent) => void;
 }
 
 const stagesName = 'stages';

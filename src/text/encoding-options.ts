@@ -1,6 +1,7 @@
 // Options of the encoding, with their defaults; each of them is recorded in manifests.
 import { type JsonValue, show } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
+import { type OptionNames, refuseUnknown } from '../options.js';
 import { ChatTemplate } from './chat-template.js';
 import type { TemplateFallback } from './dialogue.js';
 import type { BoundaryPolicy } from './segmentation.js';
@@ -69,7 +70,21 @@ const choices = {
 /** The least that leaves room for a prompt of one token and a response of one. */
 const limits = { maxLength: 2, maxPromptLength: 1, maxCompletionLength: 1 } as const;
 
-const others = ['bosToken', 'eosToken', 'chatTemplate', 'templateVariables'];
+const known: OptionNames<EncodingOptions> = {
+  bos: true,
+  bosToken: true,
+  eos: true,
+  eosToken: true,
+  truncation: true,
+  boundary: true,
+  emptyCompletion: true,
+  maxLength: true,
+  maxPromptLength: true,
+  maxCompletionLength: true,
+  chatTemplate: true,
+  templateFallback: true,
+  templateVariables: true,
+};
 
 type Chosen = { -readonly [Key in keyof typeof choices]: (typeof choices)[Key][number] };
 
@@ -77,14 +92,7 @@ const bad = (name: string, value: unknown, expected: string): AlignlabError =>
   new AlignlabError('OPTION_INVALID', `${name} must be ${expected}, got ${show(value)}.`);
 
 export const resolveEncoding = (options: EncodingOptions): ResolvedEncoding => {
-  const known = [...Object.keys(choices), ...Object.keys(limits), ...others];
-  const stray = Object.keys(options).find((key) => !known.includes(key));
-  if (stray !== undefined) {
-    throw new AlignlabError(
-      'OPTION_INVALID',
-      `The encoding has no option ${show(stray)}. It has ${known.join(', ')}.`,
-    );
-  }
+  refuseUnknown('The encoding', options, known);
   const chosen = Object.fromEntries(
     Object.entries(choices).map(([name, allowed]) => {
       const value = options[name as keyof Chosen] ?? allowed[0];

@@ -1,4 +1,10 @@
 // An abort ends a run even where someone else's code, such as a judge, does not answer it.
+import { AlignlabError } from '../errors.js';
+
+export const aborted = (cause?: unknown): AlignlabError => {
+  const message = 'Training was aborted; the policy is as after its last step.';
+  return new AlignlabError('ABORTED', message, { cause });
+};
 
 /** What does answer gets this long to clean up before it is left behind. */
 const graceMs = 1000;

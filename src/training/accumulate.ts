@@ -1,7 +1,8 @@
 // One normalisation: the objective is evaluated over all its rows, and its gradient is added to
 // the models', in as many passes as the budget of tokens asks for.
 import { AlignlabError } from '../errors.js';
-import type { Evaluation, Mean, Row, SequenceGradient } from '../objectives/objective.js';
+import { sumOf } from '../numbers.js';
+import type { Evaluation, Mean, Row, SequenceGradient, Totals } from '../objectives/objective.js';
 import type { Example } from '../text/example.js';
 import { type Learner, type LivePass, passesOf, runPass, scorePass } from './learner.js';
 import { totalsOf } from './normalization.js';
@@ -25,8 +26,6 @@ export interface Accumulated {
   /** Tokens that went through training passes. */
   readonly tokens: number;
 }
-
-const sumOf = (values: Float32Array): number => values.reduce((a, b) => a + b, 0);
 
 /**
  * Each prompt with the response of the example before it (the first with the last one's), scored
@@ -120,6 +119,7 @@ class Scope {
   readonly #learner: Learner;
   readonly #experiences: readonly Experience[];
   readonly #examples: readonly Example[];
+  readonly #totals: Totals;
   readonly #weight: number;
   readonly #mismatched: readonly Mismatched[] | null;
   readonly #rows: Row[];
@@ -133,6 +133,7 @@ class Scope {
     this.#learner = learner;
     this.#experiences = experiences;
     this.#examples = experiences.map(({ example }) => example);
+    this.#totals = totalsOf(this.#examples);
     this.#weight = weight;
     this.#mismatched = mismatched;
     this.#rows = new Array<Row>(experiences.length);
@@ -173,7 +174,7 @@ class Scope {
   }
 
   #evaluateRows(): Evaluation {
-    const evaluation = this.#learner.objective.evaluate(this.#rows, totalsOf(this.#examples));
+    const evaluation = this.#learner.objective.evaluate(this.#rows, this.#totals);
     checkFinite(evaluation, this.#rows, this.#experiences);
     return evaluation;
   }
@@ -185,7 +186,7 @@ class Scope {
   #evaluate(pass: Pass, live: LivePass): Evaluation {
     this.#take(pass, measured(pass, live.results, this.#learner.objective.needs));
     const rows = pass.places.map(({ example }) => this.#rows[example]!);
-    const part = this.#learner.objective.evaluate(rows, totalsOf(this.#examples));
+    const part = this.#learner.objective.evaluate(rows, this.#totals);
     checkFinite(
       part,
       rows,

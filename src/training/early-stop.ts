@@ -2,7 +2,7 @@
 import type { JsonValue } from '../checkpoint/json.js';
 import { isObject } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
-import { refuseUnknown } from './known-options.js';
+import { type OptionNames, refuseUnknown } from '../options.js';
 
 export interface EarlyStopOptions {
   /** Name of the evaluation metric: 'eval_loss', 'eval_rewards/accuracies' … */
@@ -14,6 +14,13 @@ export interface EarlyStopOptions {
   /** Default: false for names that end in 'loss', true for others, as in transformers. */
   readonly greaterIsBetter?: boolean;
 }
+
+const names: OptionNames<EarlyStopOptions> = {
+  metric: true,
+  patience: true,
+  minDelta: true,
+  greaterIsBetter: true,
+};
 
 const refuse = (message: string): never => {
   throw new AlignlabError('OPTION_INVALID', message);
@@ -30,7 +37,7 @@ export class EarlyStop {
 
   constructor(options: EarlyStopOptions) {
     const { metric, patience, minDelta = 0, greaterIsBetter } = options;
-    refuseUnknown('EarlyStop', options, ['metric', 'patience', 'minDelta', 'greaterIsBetter']);
+    refuseUnknown('EarlyStop', options, names);
     if (!Number.isSafeInteger(patience) || patience < 1) {
       refuse(`Patience must be a number of evaluations, 1 or more, got ${String(patience)}.`);
     }

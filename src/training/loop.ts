@@ -4,7 +4,7 @@ import type { JsonValue } from '../checkpoint/json.js';
 import type { LanguageModel } from '../engine/model.js';
 import { AlignlabError } from '../errors.js';
 import type { Objective } from '../objectives/objective.js';
-import { abortable } from './abortable.js';
+import { abortable, aborted } from './abortable.js';
 import { type Accumulated, accumulate, namingExamples } from './accumulate.js';
 import { gatherExperience, rowsBefore } from './experience.js';
 import { checkStart } from './invariants.js';
@@ -17,11 +17,6 @@ import { type Rollout, isUsedUp, miniBatchOf, rolloutFromJson, rolloutToJson } f
 import type { Experience } from './rows.js';
 import { type Rates, learningRates } from './rates.js';
 import type { CheckpointParts, TrainState, TrainStep } from './run.js';
-
-export const aborted = (cause?: unknown): AlignlabError => {
-  const message = 'Training was aborted; the policy is as after its last step.';
-  return new AlignlabError('ABORTED', message, { cause });
-};
 
 interface Parts {
   readonly loss: number;

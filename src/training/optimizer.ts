@@ -1,13 +1,20 @@
 // AdamW as an option of train(): its settings, checked when they are written down.
 import type { AdamWOptions } from '../engine/optimizer.js';
 import { AlignlabError } from '../errors.js';
-import { refuseUnknown } from './known-options.js';
+import { type OptionNames, refuseUnknown } from '../options.js';
 
 export interface Optimizer extends AdamWOptions {
   readonly name: 'adamw';
 }
 
-const names = ['learningRate', 'betas', 'epsilon', 'weightDecay', 'noDecay', 'maxGradNorm'];
+const names: OptionNames<AdamWOptions> = {
+  learningRate: true,
+  betas: true,
+  epsilon: true,
+  weightDecay: true,
+  noDecay: true,
+  maxGradNorm: true,
+};
 
 /**
  * AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) with clipping by the global norm. Ranges are

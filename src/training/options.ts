@@ -3,10 +3,10 @@ import type { JsonObject } from '../checkpoint/json.js';
 import { LanguageModel } from '../engine/model.js';
 import { AlignlabError } from '../errors.js';
 import type { Objective } from '../objectives/objective.js';
+import { type OptionNames, refuseUnknown, requireWhole } from '../options.js';
 import type { Source } from '../sources/source.js';
 import type { EarlyStop } from './early-stop.js';
 import { type StepPlan, plannedSteps } from './evaluation-schedule.js';
-import { refuseUnknown } from './known-options.js';
 import type { Critic } from './learner.js';
 import { type Normalization, checkNormalization } from './normalization.js';
 import type { Optimizer } from './optimizer.js';
@@ -101,13 +101,7 @@ const refuse = (message: string): never => {
   throw new AlignlabError('OPTION_INVALID', message);
 };
 
-const whole = (name: string, value: unknown, least = 1): void => {
-  if (Number.isSafeInteger(value) && (value as number) >= least) return;
-  refuse(`${name} must be a whole number from ${least} up, got ${String(value)}.`);
-};
-
-/** Complete by its type: what is not here is not known to train(). */
-const known: Readonly<Record<keyof TrainOptions, true>> = {
+const known: OptionNames<TrainOptions> = {
   policy: true,
   source: true,
   objective: true,
@@ -137,11 +131,11 @@ const known: Readonly<Record<keyof TrainOptions, true>> = {
 };
 
 const checkNames = (options: TrainOptions): void => {
-  refuseUnknown('train()', options, Object.keys(known));
+  refuseUnknown('train()', options, known);
   const { referenceSync, critic, evaluate } = options;
-  if (referenceSync) refuseUnknown('referenceSync', referenceSync, ['every', 'alpha']);
-  if (critic) refuseUnknown('critic', critic, ['model', 'optimizer']);
-  if (evaluate) refuseUnknown('evaluate', evaluate, ['every', 'atStart', 'run']);
+  if (referenceSync) refuseUnknown('referenceSync', referenceSync, { every: true, alpha: true });
+  if (critic) refuseUnknown('critic', critic, { model: true, optimizer: true });
+  if (evaluate) refuseUnknown('evaluate', evaluate, { every: true, atStart: true, run: true });
 };
 
 const checkModels = (options: TrainOptions): void => {
@@ -166,7 +160,7 @@ const checkModels = (options: TrainOptions): void => {
     refuse('The reference is the policy itself and would move with it. Pass a clone, or none.');
   }
   if (!referenceSync) return;
-  whole('referenceSync.every', referenceSync.every);
+  requireWhole('referenceSync.every', referenceSync.every);
   if (!(referenceSync.alpha > 0 && referenceSync.alpha <= 1)) {
     refuse(`referenceSync.alpha must be above 0 and at most 1, got ${referenceSync.alpha}.`);
   }
@@ -193,10 +187,10 @@ export const checkOptions = (options: TrainOptions): Settings => {
   checkFlow(options);
   const { policy, steps = Infinity, batchSize = 8, maxTokensPerPass = 8192, seed = 0 } = options;
   const { normalization = 'step', maxLength = policy.shape.maxPosition } = options;
-  if (steps !== Infinity) whole('steps', steps, 0);
-  whole('batchSize', batchSize);
-  whole('maxTokensPerPass', maxTokensPerPass);
-  whole('maxLength', maxLength);
+  if (steps !== Infinity) requireWhole('steps', steps, 0);
+  requireWhole('batchSize', batchSize);
+  requireWhole('maxTokensPerPass', maxTokensPerPass);
+  requireWhole('maxLength', maxLength);
   if (!Number.isSafeInteger(seed)) refuse(`seed must be a whole number, got ${seed}.`);
   checkNormalization(normalization);
   const rollouts = checkRollouts(options.rollouts ?? {});

@@ -1,15 +1,15 @@
 // Log-probabilities under the reference: a frozen model scored as training goes, or what such a
 // model said, kept under the content that it was said of.
-import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type JsonObject, isObject } from '../checkpoint/json.js';
+import { contentHash, filesHash } from '../data/content-hash.js';
 import type { Dtype } from '../engine/load.js';
 import type { LanguageModel } from '../engine/model.js';
 import { AlignlabError, fromSystem } from '../errors.js';
 import type { Example } from '../text/example.js';
-import { appendLines, readLines } from './cache-file.js';
+import { appendLines, readJson } from './cache-file.js';
 import { planPasses } from './passes.js';
 
 export interface ReferenceOptions {
@@ -52,24 +52,13 @@ export const frozenReference = (model: LanguageModel): Reference => ({
   logProbs: (examples, options) => scoreExamples(model, examples, options),
 });
 
-const sha256 = (...parts: readonly (string | Uint8Array)[]): string => {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest('hex');
-};
-
 /** A hash of the weights and the config in a model folder, whatever its path. */
 export const hashFolder = async (folder: string): Promise<string> => {
-  try {
-    const names = (await readdir(folder)).filter(
-      (name) => name === 'config.json' || name.endsWith('.safetensors'),
-    );
-    const hash = createHash('sha256');
-    for (const name of names.sort()) hash.update(await readFile(join(folder, name)));
-    return hash.digest('hex');
-  } catch (cause) {
+  const names = await readdir(folder).catch((cause: unknown) => {
     throw fromSystem(cause, `read ${folder}`);
-  }
+  });
+  const weights = names.filter((name) => name === 'config.json' || name.endsWith('.safetensors'));
+  return filesHash(weights.sort().map((name) => join(folder, name)));
 };
 
 /** A hash of the weights that a model has now. */
@@ -99,14 +88,12 @@ interface Identity {
   readonly dtype: Dtype;
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Int32Array): Buffer =>
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer =>
   Buffer.from(buffer, byteOffset, byteLength);
 
 /** Of the reference and everything that it sees: any other token is another key. */
-const keyOf = ({ weights, dtype }: Identity, prompt: Int32Array, response: Int32Array): string => {
-  const lengths = `:${prompt.length}:${response.length}:`;
-  return sha256(weights, dtype, lengths, bytesOf(prompt), bytesOf(response));
-};
+const keyOf = ({ weights, dtype }: Identity, prompt: Int32Array, response: Int32Array): string =>
+  contentHash(weights, dtype, prompt, response);
 
 /** Lines of other references in the same file are kept and never match. */
 const entryOf = (line: unknown): readonly [string, Float32Array] | null => {
@@ -147,7 +134,8 @@ export class CachedReference implements Reference {
       );
     }
     const reference = new CachedReference({ weights, dtype }, options);
-    for (const line of file === undefined ? [] : await readLines(file)) {
+    if (file === undefined) return reference;
+    for await (const line of readJson(file)) {
       const entry = entryOf(line);
       if (entry) reference.#known.set(...entry);
     }

@@ -4,8 +4,8 @@ import type { JsonObject, JsonValue } from '../checkpoint/json.js';
 import { isObject } from '../checkpoint/json.js';
 import { shuffled } from '../data/random.js';
 import { AlignlabError } from '../errors.js';
+import { refuseUnknown, requireWhole } from '../options.js';
 import type { Example, Response } from '../text/example.js';
-import { refuseUnknown } from './known-options.js';
 import type { Experience, Known } from './rows.js';
 
 export interface RolloutOptions {
@@ -29,14 +29,9 @@ export type Reuse = Required<RolloutOptions>;
 
 export const checkRollouts = (options: RolloutOptions): Reuse => {
   const { epochs = 1, miniBatches = 1 } = options;
-  refuseUnknown('rollouts', options, ['epochs', 'miniBatches']);
-  for (const [name, value] of Object.entries({ epochs, miniBatches })) {
-    if (Number.isSafeInteger(value) && value >= 1) continue;
-    throw new AlignlabError(
-      'OPTION_INVALID',
-      `rollouts.${name} must be a whole number from 1 up, got ${String(value)}.`,
-    );
-  }
+  refuseUnknown('rollouts', options, { epochs: true, miniBatches: true });
+  requireWhole('rollouts.epochs', epochs);
+  requireWhole('rollouts.miniBatches', miniBatches);
   return { epochs, miniBatches };
 };
 

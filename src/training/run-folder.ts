@@ -215,11 +215,18 @@ export class RunFolder implements Recorder, AsyncDisposable {
     for (const tracker of this.#trackers) await tracker.log(step, scalars);
   }
 
+  /** All are closed, even where one fails. */
+  async #closeLogs(): Promise<void> {
+    const closed = await Promise.allSettled([
+      this.#metrics.sync().finally(() => this.#metrics.close()),
+      ...this.#trackers.map(async (tracker) => tracker.close()),
+    ]);
+    for (const result of closed) if (result.status === 'rejected') throw result.reason;
+  }
+
   async #close(completed: boolean): Promise<void> {
     try {
-      await this.#metrics.sync();
-      await this.#metrics.close();
-      for (const tracker of this.#trackers) await tracker.close();
+      await this.#closeLogs();
       if (this.#manifest) {
         const status = completed ? 'completed' : 'stopped';
         await writeManifest(this.path, { ...this.#manifest, status, steps: this.#lastStep });

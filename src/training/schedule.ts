@@ -1,7 +1,7 @@
 // Learning-rate schedules: pure functions of the step, with the factors of transformers'
 // get_scheduler, so that a resumed run needs no state for them.
 import { AlignlabError } from '../errors.js';
-import { refuseUnknown } from './known-options.js';
+import { type OptionNames, refuseUnknown } from '../options.js';
 
 /** Names of transformers' lr_scheduler_type. */
 export const scheduleTypes = [
@@ -29,7 +29,7 @@ export interface ScheduleOptions {
   readonly minLearningRateRatio?: number;
 }
 
-const known: Readonly<Record<keyof ScheduleOptions, true>> = {
+const known: OptionNames<ScheduleOptions> = {
   type: true,
   warmupSteps: true,
   warmupRatio: true,
@@ -128,7 +128,7 @@ export const learningRateSchedule = (
   options: ScheduleOptions = {},
 ): Schedule => {
   const { type = 'linear' } = options;
-  refuseUnknown('The schedule', options, Object.keys(known));
+  refuseUnknown('The schedule', options, known);
   if (!scheduleTypes.includes(type)) {
     refuse(`The schedule must be one of ${scheduleTypes.join(', ')}; got "${type}".`);
   }

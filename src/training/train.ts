@@ -2,7 +2,8 @@
 // and its derivatives, the engine carries those back, AdamW steps.
 import type { LanguageModel } from '../engine/model.js';
 import { AlignlabError } from '../errors.js';
-import { Loop, aborted } from './loop.js';
+import { aborted } from './abortable.js';
+import { Loop } from './loop.js';
 import { type Settings, type TrainOptions, checkOptions } from './options.js';
 import { type Reference, frozenReference } from './reference.js';
 import type { TrainStep } from './run.js';
@@ -30,8 +31,9 @@ const openReference = async ({
 async function* run(settings: Settings): AsyncGenerator<TrainStep, void> {
   // The reference is a copy of the policy as it was passed: it is made before anything is restored.
   const { reference, model } = await openReference(settings);
-  const loop = new Loop(settings, reference);
+  let loop: Loop | undefined;
   try {
+    loop = new Loop(settings, reference);
     await loop.begin();
     while (!loop.finished) {
       const step = await loop.next();
@@ -45,8 +47,11 @@ async function* run(settings: Settings): AsyncGenerator<TrainStep, void> {
     throw aborted(cause);
   } finally {
     // Leaving the for await loop, an abort and an error come here as well.
-    await loop.end();
-    await model?.dispose();
+    try {
+      await loop?.end();
+    } finally {
+      await model?.dispose();
+    }
   }
 }
 
@@ -56,7 +61,7 @@ async function* run(settings: Settings): AsyncGenerator<TrainStep, void> {
  * Leaving the loop ends the run after the step it stands at; `signal` ends it within one. What the
  * caller passed in stays the caller's to dispose of. Throws OPTION_INVALID when it is called, and
  * while it runs DATA_INVALID, INVARIANT_BROKEN, NON_FINITE (no step was made), ABORTED, or what
- * the source throws; the policy is then as after the last step that was yielded.
+ * the source throws; the policy is then as after the last step that was made.
  */
 export const train = (options: TrainOptions): AsyncGenerator<TrainStep, void> =>
   run(checkOptions(options));

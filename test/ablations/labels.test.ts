@@ -6,6 +6,7 @@ import { openRows } from '../../src/data/dataset.js';
 import type { Judge } from '../../src/judges/judge.js';
 import { functionJudge, functionPairJudge } from '../../src/judges/function-judge.js';
 import { datasetSource } from '../../src/sources/dataset.js';
+import { type SampledExample, provenanceOf } from '../../src/sources/provenance.js';
 import type { Source } from '../../src/sources/source.js';
 import { Encoder } from '../../src/text/encoding.js';
 import type { Example } from '../../src/text/example.js';
@@ -91,6 +92,19 @@ test('a fraction of the labels is flipped, of pairs and of labelled completions'
   t.deepEqual(flipLabels(examples, { fraction: 0.3, seed: 1 }), noisy);
   t.notDeepEqual(flipLabels(examples, { fraction: 0.3, seed: 2 }), noisy);
   t.deepEqual(flipLabels(examples, { fraction: 0, seed: 1 }), examples);
+  const samples = [0, 1].map((sample) => ({
+    generator: { id: 'policy', step: 0 },
+    sample,
+    seed: String(sample),
+  }));
+  const provenance = { outcome: 'delivered', tie: false, draw: 0, sampling: {}, samples } as const;
+  const sampled: SampledExample = { ...examples[0]!, provenance };
+  const [turned] = flipLabels([sampled], { fraction: 1, seed: 1 });
+  t.deepEqual(
+    provenanceOf(turned!)!.samples.map(({ sample }) => sample),
+    [1, 0],
+    'it says where each response came from, in their order',
+  );
   const all = flipLabels(examples, { fraction: 1, seed: 1 });
   t.deepEqual(flipLabels(all, { fraction: 1, seed: 9 }), examples);
   const { responses, ...rest } = pairs(1)[0]!;

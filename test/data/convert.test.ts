@@ -1,7 +1,7 @@
 // Conversions between kinds of records, and content hashes.
 import { createHash } from 'node:crypto';
 import test from 'ava';
-import { contentHash, fileHash } from '../../src/data/content-hash.js';
+import { contentHash, fileHash, filesHash, listHash } from '../../src/data/content-hash.js';
 import { toCompletions, toPrompts, toUnpaired } from '../../src/data/convert.js';
 import { openRows } from '../../src/data/dataset.js';
 import { assertError, caught } from '../checkpoint/helpers.js';
@@ -96,7 +96,11 @@ test('content hashes tell apart what is not the same', async (t) => {
   t.true(hashes.every((hash) => /^[0-9a-f]{64}$/.test(hash)));
   // A view into a larger buffer counts as what it shows.
   t.is(contentHash(Int32Array.of(9, 1, 2).subarray(1)), contentHash(Int32Array.of(1, 2)));
+  // More parts than a call takes arguments.
+  t.is(listHash(['a', 'bc']), contentHash('a', 'bc'));
+  t.regex(listHash(Array<string>(300_000).fill('a')), /^[0-9a-f]{64}$/);
   const path = await writtenOne(t, 'a.txt', 'abc');
+  t.is(await filesHash([path, path]), createHash('sha256').update('abcabc').digest('hex'));
   t.is(await fileHash(path), createHash('sha256').update('abc').digest('hex'));
   const absent = await caught(() => fileHash(`${path}.none`));
   assertError(t, absent, 'IO_FAILED', 'does not exist');

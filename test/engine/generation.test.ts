@@ -1,7 +1,8 @@
 // What the sampling options do, streaming, stopping, and whether draws follow the distribution.
 import test from 'ava';
 import { promptWithResponses } from '../../src/engine/batch.js';
-import type { Generation, TokenEvent } from '../../src/engine/generate.js';
+import { random } from '../../src/data/random.js';
+import { type Generation, StopStringWatch, type TokenEvent } from '../../src/engine/generate.js';
 import { LanguageModel } from '../../src/engine/model.js';
 import { assertError, caught, randomNumbers, smallConfig } from '../checkpoint/helpers.js';
 import { randomTokens } from '../helpers/forests.js';
@@ -91,6 +92,35 @@ test('a stop string ends a sequence at the token that completes it', async (t) =
   t.deepEqual(streamed, texts(stopped));
   const error = await caught(() => model.generate(prompts, { stopStrings: ['x'] }));
   assertError(t, error, 'OPTION_INVALID', 'decode');
+});
+
+test('watching for stop strings takes linear time and finds what the whole text has', (t) => {
+  const draws = random(1, 'stop strings');
+  for (let trial = 0; trial < 20; trial += 1) {
+    const tokens = Array.from({ length: 600 }, () => draws.below(40));
+    let decoded = 0;
+    // Words lose the space before them where a text begins, as in SentencePiece; some are empty.
+    const decode = (ids: Int32Array): string => {
+      decoded += ids.length;
+      return [...ids]
+        .map((id) => (id % 5 === 0 ? '' : ` w${id}`))
+        .join('')
+        .trimStart();
+    };
+    const [a, b] = tokens.slice(400 + trial);
+    const stop = decode(Int32Array.of(1, a!, b!)).slice(2);
+    const whole = tokens.findIndex((_, i) =>
+      decode(Int32Array.from(tokens.slice(0, i + 1))).includes(stop),
+    );
+    if (stop === '') continue;
+    const watch = new StopStringWatch({ stopStrings: [stop, 'never'], decode });
+    decoded = 0;
+    const found = tokens.findIndex((token) => watch.push(0, token) === 'ends');
+    t.is(found, whole);
+    t.is(watch.end(0), whole + 1);
+    // About 80 characters are in reach, 3 to a token: 27 tokens, and now and then half as many.
+    t.true(decoded < 60 * (whole + 1), `${decoded} tokens decoded for ${whole + 1}`);
+  }
 });
 
 test('what decode throws rejects the call, and the model goes on', async (t) => {

@@ -13,6 +13,7 @@ export const smallest: Recipe = {
   arm: { steps: 6, batchSize: 4, learningRate: 1e-3, beta: 0.1 },
   offline: { learningRates: [1e-3], betas: [0.1] },
   shuffled: { learningRates: [1e-3] },
+  weakBeta: 0.03,
   seeds: [1],
   evaluation: { prompts: 8, steps: [3, 6], pairs: 8, streamPlaces: 2, streamPairs: 4 },
 };

@@ -155,3 +155,21 @@ test('an objective that returns derivatives of another length is told so', async
   const error = await caught(async () => runOf({ ...base(await tiny(t)), objective: short }));
   assertError(t, error, 'INTERNAL', '99 derivatives');
 });
+
+test('the copy that serves as the reference is given back where a run cannot begin', async (t) => {
+  const policy = await tiny(t);
+  const copies: LanguageModel[] = [];
+  const clone = policy.clone.bind(policy);
+  policy.clone = async (options) => {
+    const copy = await clone(options);
+    copies.push(copy);
+    return copy;
+  };
+  // A linear schedule has no end to go to: found after the copy was made.
+  const endless = { ...base(policy), steps: Infinity, schedule: { type: 'linear' } as const };
+  assertError(t, await caught(() => runOf(endless)), 'OPTION_INVALID', 'linear');
+  t.deepEqual(
+    copies.map(({ disposed }) => disposed),
+    [true],
+  );
+});

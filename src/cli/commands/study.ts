@@ -96,7 +96,9 @@ const performanceGapCommand = new Command('performance-gap')
     });
     const controller = new AbortController();
     const { signal } = controller;
-    const stop = (): void => controller.abort();
+    const stop = (): void => {
+      controller.abort();
+    };
     process.once('SIGINT', stop); // a second Ctrl-C ends the process at once
     const shown = showEvents(stageCount(recipe));
     try {

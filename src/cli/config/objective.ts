@@ -3,7 +3,7 @@
 import { objectiveEntry } from '../../objectives/index.js';
 import type { Objective, ObjectiveEntry } from '../../objectives/objective.js';
 import { describeOption } from '../../objectives/options.js';
-import { type TrlLoss, trlCpoLosses, trlDpoLosses } from '../../objectives/trl.js';
+import { type TrlLoss, trlCpoLosses, trlDpoLosses, trlGrpoLosses } from '../../objectives/trl.js';
 import { weightedSum } from '../../training/weighted-sum.js';
 import type { TrainingCommand } from './commands.js';
 import { settingsSchema } from './keys.js';
@@ -18,6 +18,7 @@ const lossTypes: Readonly<Record<string, Readonly<Record<string, TrlLoss>>>> = {
     ipo: { objective: 'ipo', options: { reduction: 'sum' } },
   },
   cpo: trlCpoLosses,
+  grpo: trlGrpoLosses,
   sft: { nll: { objective: 'sft' }, chunked_nll: { objective: 'sft' } },
   reward: { bradley_terry: { objective: 'reward' } },
   rloo: { rloo: { objective: 'rloo' } },

@@ -21,7 +21,7 @@ import { Interrupt } from './interrupt.js';
 import { type RunModels, loadModels } from './models.js';
 import { type Plans, optimizerOf, plansOf, stepOptions } from './plan.js';
 import { type Prepared, checkOutput, openingOptions, prepare } from './prepare.js';
-import { checkJudge, makeSource, openTrainingJudge, opponentOf } from './source.js';
+import { checkJudge, makeSource, openTrainingJudge } from './source.js';
 
 /** About this invocation, not about the run. */
 const invocation: readonly SettingName[] = ['resume_from_checkpoint', 'overwrite_output_dir'];
@@ -98,7 +98,8 @@ const referenceOf = async (
     return { reference: await precomputed(prepared, models, output), isStart };
   }
   if (models.reference) return { reference: models.reference, isStart };
-  if (opponentOf(command.name) === null) return { reference: null, isStart };
+  // The loop makes one of its own; samples are recorded with their log-probabilities under it.
+  if (command.source === 'dataset') return { reference: null, isStart };
   return { reference: await models.policy.clone({ trainable: false }), isStart };
 };
 

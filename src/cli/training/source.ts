@@ -23,7 +23,7 @@ export interface SourceParts {
   readonly config: ResolvedConfig;
   readonly encoder: Encoder;
   readonly policy: LanguageModel;
-  /** To draw an opponent's samples from, where the command has one. */
+  /** Samples are scored under it, and an opponent's are drawn from it. */
   readonly reference: LanguageModel | null;
   readonly judge: Judge<'proxy'> | null;
   readonly examples: Items<Example> | null;
@@ -35,17 +35,18 @@ const orderOf = (settings: Settings): CursorOptions => ({
   seed: settings.data_seed ?? settings.seed,
 });
 
-export const datasetOf = (settings: Settings, examples: Items<Example>): Source =>
+/** `pairsUp`: a batch of one is of no use (KTO), so that the last one takes from the next epoch. */
+export const datasetOf = (settings: Settings, examples: Items<Example>, pairsUp = false): Source =>
   datasetSource({
     examples,
     ...orderOf(settings),
-    lastBatch: settings.dataloader_drop_last ? 'drop' : 'short',
-    ...(settings.max_steps > 0 ? {} : { epochs: Math.ceil(settings.num_train_epochs) }),
+    lastBatch: settings.dataloader_drop_last ? 'drop' : pairsUp ? 'across' : 'short',
+    ...(pairsUp || settings.max_steps > 0 ? {} : { epochs: Math.ceil(settings.num_train_epochs) }),
   });
 
 /** The opponents of those objectives that have one. */
 const opponents = { xpo: 'reference', 'nash-md': 'mixture' } as const;
-export const opponentOf = (name: string): 'reference' | 'mixture' | null =>
+const opponentOf = (name: string): 'reference' | 'mixture' | null =>
   Object.hasOwn(opponents, name) ? opponents[name as keyof typeof opponents] : null;
 
 /** Does the objective itself subtract the penalty? Then the source must not. */
@@ -62,10 +63,11 @@ const samplingOf = ({ settings }: ResolvedConfig): PolicySampling => ({
 });
 
 const onPolicyOptions = (parts: SourceParts): OnPolicyOptions => {
-  const { config, encoder, policy, prompts } = parts;
+  const { config, encoder, policy, prompts, reference } = parts;
   const { settings } = config;
   return {
     policy,
+    ...(reference ? { reference } : {}),
     prompts: prompts ?? [],
     ...orderOf(settings),
     seed: settings.seed,
@@ -113,7 +115,9 @@ const replayOf = async (settings: Settings, folder: string): Promise<Source> =>
 export const makeSource = async (parts: SourceParts): Promise<Source> => {
   const { config, judge, examples } = parts;
   const { command, settings } = config;
-  if (command.source === 'dataset') return datasetOf(settings, examples ?? []);
+  if (command.source === 'dataset') {
+    return datasetOf(settings, examples ?? [], config.objective.needs.mismatched);
+  }
   if (command.source === 'hybrid') return hybridSource(parts);
   if (settings.replay !== null) return replayOf(settings, settings.replay);
   if (!judge) throw needsJudge(command.name);

@@ -1,4 +1,5 @@
 // The study's figures, from its runs.
+import { mean } from '../../evaluation/statistics.js';
 import {
   type Arm as ChartArm,
   type Point as ChartPoint,
@@ -10,7 +11,7 @@ import type { ReportFigure } from '../../report/report.js';
 import type { ArmRun } from './arms.js';
 import type { Point } from './measure.js';
 import { type Runs, baselineOf } from './run.js';
-import { cloudsOf } from './signatures.js';
+import { type Clouds, cloudsOf } from './clouds.js';
 
 const curve = (start: Point, run: ArmRun, of: (point: Point) => number): ChartPoint[] =>
   [start, ...run.result.points].map((point) => ({ x: point.step, y: of(point) }));
@@ -57,29 +58,42 @@ const gapFigure = async (runs: Runs): Promise<ReportFigure> => {
   };
 };
 
-const shuffledFigure = async (runs: Runs): Promise<ReportFigure> => {
-  const { online, offline, shuffled } = cloudsOf(runs);
-  const clouds = [
-    frontierCloud('online', online),
-    frontierCloud('offline', offline),
-    frontierCloud('shuffled online', shuffled),
-  ];
-  return {
+const shuffledFigures = async (runs: Runs): Promise<ReportFigure[]> => {
+  const clouds = cloudsOf(runs);
+  const { recipe } = runs;
+  const draw = async (
+    name: string,
+    [online, shuffled]: readonly [Clouds['online'], Clouds['online']],
+    beta: number,
+  ): Promise<ReportFigure> => ({
     ...(await renderChart({
       kind: 'scatter',
-      name: 'fig-4-shuffled',
+      name,
       x: klAxis,
       y: winRateAxis,
-      clouds,
+      clouds: [
+        frontierCloud('online', online),
+        frontierCloud('offline', clouds.offline),
+        frontierCloud('shuffled online', shuffled),
+      ],
     })),
-    title: 'The online stream, shuffled',
+    title: `The online stream, shuffled (beta ${beta})`,
     caption:
-      "Offline training on the online arm's own pairs in shuffled order. In their own order the " +
-      'same pairs give the online policy again, bit for bit (S1.3), so that run needs no points.',
+      "Offline training on the online arm's own pairs in shuffled order, beside the whole offline " +
+      'sweep. In their own order the same pairs give the online policy again, bit for bit (S1.3), ' +
+      'so that run needs no points.',
     claim:
       'Shuffled online data are little better than D_golden: coverage does not explain the gap.',
-    signatures: ['S1.3', 'S1.4'],
-  };
+    signatures: beta === recipe.arm.beta ? ['S1.3', 'S1.4'] : ['S1.4b'],
+  });
+  const { weakBeta } = recipe;
+  const { online, shuffled, weakOnline, weakShuffled } = clouds;
+  return [
+    await draw('fig-4-shuffled', [online, shuffled], recipe.arm.beta),
+    ...(weakBeta === null
+      ? []
+      : [await draw('fig-4-shuffled-weak', [weakOnline, weakShuffled], weakBeta)]),
+  ];
 };
 
 const streamFigure = async ({ seeds }: Runs): Promise<ReportFigure> => {
@@ -114,9 +128,6 @@ const streamFigure = async ({ seeds }: Runs): Promise<ReportFigure> => {
     signatures: ['S1.8c', 'S1.10'],
   };
 };
-
-const mean = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** The i-th places of all seeds together. */
 const places = <Place>(seeds: readonly (readonly Place[])[]): Place[][] =>
@@ -216,7 +227,7 @@ const trainingFigures = async (runs: Runs): Promise<ReportFigure[]> => [
 
 export const figuresOf = async (runs: Runs): Promise<ReportFigure[]> => [
   await gapFigure(runs),
-  await shuffledFigure(runs),
+  ...(await shuffledFigures(runs)),
   await streamFigure(runs),
   await accuracyFigure(runs),
   ...(await trainingFigures(runs)),

@@ -2,11 +2,11 @@
 import { engineInfo, setThreads } from '../../engine/device.js';
 import { type StageEvent, Study } from '../study.js';
 import { type Outcome, writeOutcome } from './outcome.js';
-import { type Recipe } from './recipe.js';
+import type { Recipe } from './recipe.js';
 import { runStages } from './run.js';
 import { measureSignatures } from './signatures.js';
 
-export { type Recipe, type RecipeChanges, recipeOf, recipes } from './recipe.js';
+export { type Recipe, recipeOf, recipes } from './recipe.js';
 export { stageCount } from './run.js';
 export type { Outcome } from './outcome.js';
 
@@ -21,7 +21,7 @@ export interface StudyRunOptions {
   readonly threads?: number;
   /** What does the same again, for the report. */
   readonly command?: string;
-  onEvent?(event: StageEvent): void;
+  readonly onEvent?: (event: StageEvent) => void;
 }
 
 export interface StudyOutcome extends Outcome {

@@ -110,7 +110,7 @@ export const loadJudge = async <Role extends JudgeRole>(
     model: await loadModel(artefact),
     encoder: comparisons,
     owned: true,
-  } as Parameters<typeof preferenceModelJudge<Role>>[0]);
+  });
 
 export const promptsOf = (texts: readonly string[], encoder: Encoder): EvaluationPrompt[] =>
   texts.map((text) => ({ text, tokens: encoder.encodePrompt(text) }));

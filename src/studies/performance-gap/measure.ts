@@ -1,5 +1,6 @@
 // One checkpoint of a policy, measured: KL to the start, win rate against the golden policy by the
 // golden model and by the proxy, and the policy as a classifier of D_golden.
+import { spoken } from '../../ablations/relabel.js';
 import type { LanguageModel } from '../../engine/model.js';
 import { classifyPairs, selfClassification } from '../../evaluation/classification.js';
 import type { FrontierPoint } from '../../evaluation/frontier.js';
@@ -91,7 +92,7 @@ export const measure = async (
     truncated: kl.truncated / prompts.length,
   };
   const samples = drawn.slice(0, 8).map(({ text }, i) => ({
-    prompt: String(prompts[i]!.text),
+    prompt: spoken(prompts[i]!.text),
     response: text,
     opponent: opponent[i]!.text,
     outcome: outcomes[i]!,
@@ -117,7 +118,7 @@ export const measureSelf = async (
 
 /** By prompt: 1, 0.5, 0, or null where the judge failed. */
 export const outcomesOf = ({ outcomes }: Point): (number | null)[] =>
-  [...outcomes].map((letter) => numbers[letter] ?? null);
+  Array.from(outcomes, (letter) => numbers[letter] ?? null);
 
 export const frontierPoint = (point: Point, run: string, seed: number): FrontierPoint => ({
   kl: point.kl,

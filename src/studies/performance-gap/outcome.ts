@@ -34,11 +34,12 @@ export const deviations: readonly string[] = [
 ];
 
 const allArms = ({ seeds }: Runs): ArmRun[] =>
-  seeds.flatMap(({ online, tandem, offline, shuffled }) => [
+  seeds.flatMap(({ online, tandem, offline, shuffled, weak }) => [
     online,
     tandem,
     ...offline,
     ...shuffled,
+    ...(weak ? [weak.online, weak.shuffled] : []),
   ]);
 
 export const resultOf = ({ runs, signatures }: Outcome): JsonObject => {
@@ -170,6 +171,7 @@ const reportOf = async (outcome: Outcome, reproduce: string): Promise<Report> =>
       beta: recipe.arm.beta,
       'offline learning rates': recipe.offline.learningRates.join(', '),
       'offline betas': recipe.offline.betas.join(', '),
+      'weak beta': recipe.weakBeta ?? 'none',
       'evaluation prompts': recipe.evaluation.prompts,
     },
     manifest: { version: packageVersion, recipe },

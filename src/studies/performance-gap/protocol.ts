@@ -2,9 +2,10 @@
 // model, the relabelled dataset, the SFT policy, the proxy preference model, the golden policy.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { relabel } from '../../ablations/relabel.js';
+import { relabel, spoken } from '../../ablations/relabel.js';
 import { datasetOf } from '../../data/dataset.js';
 import { derivedSeed, shuffled } from '../../data/random.js';
+import { mean } from '../../evaluation/statistics.js';
 import { opponentResponses } from '../../evaluation/win-rate.js';
 import { toTrainGoldenPolicy } from '../../judges/checked.js';
 import type { JudgedResponse, PairJudge } from '../../judges/judge.js';
@@ -13,7 +14,7 @@ import { preference } from '../../objectives/preference.js';
 import { sft } from '../../objectives/sft.js';
 import { datasetPairs } from '../../sources/dataset.js';
 import { onPolicyPairs } from '../../sources/on-policy-pairs.js';
-import type { Example } from '../../text/example.js';
+import type { Example, Text } from '../../text/example.js';
 import { adamW } from '../../training/optimizer.js';
 import { train } from '../../training/train.js';
 import type { PreferenceRecord } from '../../worlds/index.js';
@@ -82,8 +83,8 @@ const trainPreferenceModel = async (
 };
 
 const asked = ({ prompt, chosen, rejected }: PreferenceRecord) => {
-  const response = (text: unknown): JudgedResponse => ({
-    text: String(text),
+  const response = (text: Text): JudgedResponse => ({
+    text: spoken(text),
     tokens: new Int32Array(),
     truncated: false,
   });
@@ -94,9 +95,6 @@ const asked = ({ prompt, chosen, rejected }: PreferenceRecord) => {
 /** The first response preferred: 1; tie: 0.5. */
 const preferences = async (judge: PairJudge, pairs: Pairs): Promise<number[]> =>
   (await judge.compare(pairs.map(asked))).map(({ preference: p }) => p ?? 0.5);
-
-const meanOf = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Trained on D_initial, which the rater labelled with noise. */
 export const goldenModel = (
@@ -118,15 +116,15 @@ export const goldenModel = (
       const found = await preferences(judge, held);
       await judge.dispose?.();
       const clean = held.map(({ prompt, chosen, rejected }) => {
-        const score = (text: unknown) => world.rate(String(prompt), String(text)).golden;
+        const score = (text: Text) => world.rate(spoken(prompt), spoken(text)).golden;
         return Math.sign(score(chosen) - score(rejected));
       });
       const decided = found.flatMap((p, i) => (clean[i] === 0 ? [] : [clean[i]! > 0 ? p : 1 - p]));
       return {
         ...trained,
         parameters: recipe.golden.parameters,
-        validationAccuracy: meanOf(found),
-        raterAgreement: meanOf(decided),
+        validationAccuracy: mean(found),
+        raterAgreement: mean(decided),
       };
     },
   });
@@ -250,7 +248,7 @@ export const proxyModel = (
       const trained = await trainPreferenceModel(pairs, proxy, own, materials, context);
       const saved: Artefact = { name: 'proxy', key: '', folder: context.folder, result: {} };
       const judge = await loadJudge('proxy', saved, materials);
-      const validationAccuracy = meanOf(await preferences(judge, validation));
+      const validationAccuracy = mean(await preferences(judge, validation));
       await judge.dispose?.();
       return { ...trained, parameters: proxy.parameters, validationAccuracy };
     },
@@ -259,7 +257,7 @@ export const proxyModel = (
 
 /** Prompts of D_golden, each once: arms sample from them, evaluations from the first of them. */
 export const trainingPrompts = ({ pairs }: GoldenPairs): string[] => [
-  ...new Set(pairs.map(({ prompt }) => String(prompt))),
+  ...new Set(pairs.map(({ prompt }) => spoken(prompt))),
 ];
 
 /** A deterministic subsample of the training prompts (the paper looks at no others). */

@@ -40,6 +40,8 @@ export interface Recipe {
   };
   /** Arms on the shuffled stream of the online arm, at the baseline's beta. */
   readonly shuffled: { readonly learningRates: readonly number[] };
+  /** A second online arm and its shuffled stream, at so weak a leash; null: none. */
+  readonly weakBeta: number | null;
   readonly seeds: readonly number[];
   readonly evaluation: {
     readonly prompts: number;
@@ -58,19 +60,20 @@ const ci: Recipe = {
   world: 'summarise',
   difficulty: 1,
   noise: 0.4,
-  pairs: 768,
+  pairs: 3000,
   validation: 256,
-  maxNewTokens: 20,
-  golden: { parameters: 100_000, steps: 160, batchSize: 16, learningRate: 2e-3 },
-  sft: { parameters: 27_000, steps: 240, batchSize: 16, learningRate: 5e-3 },
-  proxy: { parameters: 27_000, steps: 120, batchSize: 16, learningRate: 3e-3 },
-  arm: { steps: 160, batchSize: 16, learningRate: 1e-3, beta: 0.1 },
-  offline: { learningRates: [1e-3], betas: [0.1] },
-  shuffled: { learningRates: [1e-3] },
+  maxNewTokens: 24,
+  golden: { parameters: 100_000, steps: 250, batchSize: 16, learningRate: 2e-3 },
+  sft: { parameters: 27_000, steps: 400, batchSize: 16, learningRate: 5e-3 },
+  proxy: { parameters: 27_000, steps: 250, batchSize: 16, learningRate: 3e-3 },
+  arm: { steps: 240, batchSize: 16, learningRate: 7e-4, beta: 0.1 },
+  offline: { learningRates: [7e-4], betas: [0.1] },
+  shuffled: { learningRates: [7e-4] },
+  weakBeta: null,
   seeds: [1],
   evaluation: {
-    prompts: 128,
-    steps: [10, 20, 40, 80, 120, 160],
+    prompts: 256,
+    steps: [20, 40, 80, 120, 180, 240],
     pairs: 128,
     streamPlaces: 5,
     streamPairs: 32,
@@ -80,16 +83,18 @@ const ci: Recipe = {
 const quick: Recipe = {
   ...ci,
   scale: 'quick',
-  pairs: 2048,
-  golden: { parameters: 100_000, steps: 400, batchSize: 16, learningRate: 2e-3 },
-  sft: { parameters: 27_000, steps: 500, batchSize: 16, learningRate: 5e-3 },
-  proxy: { parameters: 27_000, steps: 250, batchSize: 16, learningRate: 3e-3 },
-  arm: { steps: 400, batchSize: 16, learningRate: 1e-3, beta: 0.1 },
-  offline: { learningRates: [3e-4, 1e-3, 3e-3], betas: [0.1] },
-  shuffled: { learningRates: [3e-4, 1e-3] },
+  pairs: 6000,
+  validation: 512,
+  golden: { parameters: 100_000, steps: 600, batchSize: 16, learningRate: 2e-3 },
+  sft: { parameters: 27_000, steps: 700, batchSize: 16, learningRate: 5e-3 },
+  proxy: { parameters: 9_000, steps: 400, batchSize: 16, learningRate: 3e-3 },
+  arm: { steps: 400, batchSize: 16, learningRate: 5e-4, beta: 0.1 },
+  offline: { learningRates: [5e-4, 1.5e-3], betas: [0.1, 0.03] },
+  shuffled: { learningRates: [5e-4, 1.5e-3] },
+  weakBeta: 0.03,
   seeds: [1, 2],
   evaluation: {
-    prompts: 256,
+    prompts: 384,
     steps: [5, 10, 20, 40, 80, 120, 160, 240, 320, 400],
     pairs: 256,
     streamPlaces: 8,

@@ -16,6 +16,8 @@ export interface SeedRuns {
   readonly tandem: ArmRun;
   readonly offline: readonly ArmRun[];
   readonly shuffled: readonly ArmRun[];
+  /** At the recipe's weak beta. */
+  readonly weak: { readonly online: ArmRun; readonly shuffled: ArmRun } | null;
   readonly stream: StreamAccuracy;
 }
 
@@ -29,11 +31,12 @@ export interface Runs {
 }
 
 /** Stages of a whole run, for progress. */
-export const stageCount = ({ seeds, offline, shuffled }: Recipe): number => {
+export const stageCount = ({ seeds, offline, shuffled, weakBeta }: Recipe): number => {
   const shared = 6; // world, golden model, D_golden, SFT, golden policy, its start measured
   const sweep = offline.betas.length * offline.learningRates.length;
   // Besides: the proxy, the online arm, its tandem, the accuracy along the stream.
-  return shared + seeds.length * (4 + sweep + shuffled.learningRates.length);
+  const weak = weakBeta === null ? 0 : 2;
+  return shared + seeds.length * (4 + sweep + shuffled.learningRates.length + weak);
 };
 
 const isBaseline = (recipe: Recipe) => (run: { readonly arm: Arm }) =>
@@ -52,6 +55,11 @@ const seedRuns = async (
   const { beta, learningRate } = recipe.arm;
   const run = (arm: Omit<Arm, 'seed'>, online: ArmRun | null = null) =>
     armRun(study, { ...arm, seed }, ground, { proxy, online });
+  const weakRuns = async (weakBeta: number): Promise<SeedRuns['weak']> => {
+    const arm = { beta: weakBeta, learningRate };
+    const own = await run({ ...arm, method: 'online' });
+    return { online: own, shuffled: await run({ ...arm, method: 'shuffled' }, own) };
+  };
   const online = await run({ method: 'online', beta, learningRate });
   const tandem = await run({ method: 'tandem', beta, learningRate }, online);
   const offline: ArmRun[] = [];
@@ -64,9 +72,10 @@ const seedRuns = async (
   for (const lr of recipe.shuffled.learningRates) {
     shuffled.push(await run({ method: 'shuffled', beta, learningRate: lr }, online));
   }
+  const weak = recipe.weakBeta === null ? null : await weakRuns(recipe.weakBeta);
   const compared = { proxy, online, offline: baselineOf(recipe, offline) };
   const { result: stream } = await streamAccuracy(study, ground, seed, compared);
-  return { seed, proxy, online, tandem, offline, shuffled, stream };
+  return { seed, proxy, online, tandem, offline, shuffled, weak, stream };
 };
 
 export const runStages = async (study: Study, recipe: Recipe): Promise<Runs> => {

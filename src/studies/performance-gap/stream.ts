@@ -1,6 +1,7 @@
 // Accuracy along the stream of the online arm (Tang et al. 2024, figure 6): the proxy and two
 // policies as classifiers of the pairs that the online arm drew and the golden model orders.
 import { classifyPairs } from '../../evaluation/classification.js';
+import { mean } from '../../evaluation/statistics.js';
 import { readExperience } from '../../sources/experience-log.js';
 import type { CompareRequest } from '../../judges/judge.js';
 import type { Example } from '../../text/example.js';
@@ -47,9 +48,6 @@ const windows = <Item>(items: readonly Item[], places: number, size: number): It
     const begin = Math.max(0, Math.min(items.length - size, middle - Math.floor(size / 2)));
     return items.slice(begin, begin + size);
   });
-
-const meanOf = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 
 export const streamAccuracy = (
   study: Study,
@@ -99,7 +97,7 @@ export const streamAccuracy = (
           places.push({
             step: part[Math.floor(part.length / 2)]!.step,
             pairs: part.length,
-            proxy: meanOf(proxyRight.map(Number)),
+            proxy: mean(proxyRight.map(Number)),
             online: own.accuracy,
             offline: theirs.accuracy,
           });
