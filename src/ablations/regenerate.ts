@@ -13,10 +13,11 @@ import { type PolicyPrompt, promptOf } from '../sources/prompts.js';
 import type { SampledExample } from '../sources/provenance.js';
 import { type PolicySampling, type Sample, PolicySampler } from '../sources/sampler.js';
 import { recordedSampling } from '../sources/sampling-bias.js';
+import { spoken } from '../text/dialogue.js';
 import type { Encoder } from '../text/encoding.js';
 import type { Example, Text, TextRecord } from '../text/example.js';
 import { batchesOf, optionError, requireSome } from './lists.js';
-import { judgeName, spoken } from './relabel.js';
+import { judgeName } from './relabel.js';
 
 export interface Snapshot {
   readonly model: LanguageModel;

@@ -5,6 +5,7 @@ import { AlignlabError } from '../errors.js';
 import type { Judge, JudgedResponse } from '../judges/judge.js';
 import { type LabelOptions, type LabelledPair, labelPairs } from '../sources/label.js';
 import { type SampledExample, provenanceOf } from '../sources/provenance.js';
+import { spoken } from '../text/dialogue.js';
 import type { Encoder } from '../text/encoding.js';
 import type { Example, Text, TextRecord } from '../text/example.js';
 import { checkFraction, drawn, requireSome } from './lists.js';
@@ -13,9 +14,7 @@ type Preference = Extract<TextRecord, { kind: 'preference' }>;
 
 export const judgeName = ({ name, version }: Judge): JsonObject => ({ name, version });
 
-/** What a judge reads of a response: its text, or what its turns say. */
-export const spoken = (text: Text): string =>
-  typeof text === 'string' ? text : text.map(({ content }) => content).join('\n\n');
+export { spoken };
 
 const requirePairs = (dataset: Dataset, what: string): void => {
   if (dataset.kind === 'preference') return;

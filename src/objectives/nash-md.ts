@@ -4,15 +4,7 @@ import { AlignlabError } from '../errors.js';
 import { defineObjective } from './define.js';
 import { sumOf } from './math.js';
 import type { Sequence } from './objective.js';
-import {
-  gradientsOf,
-  rewardOf,
-  sampledKl,
-  scoreFunctionLoss,
-  Tally,
-  tallySamples,
-  tokensOf,
-} from './samples.js';
+import { evaluateSamples, rewardOf, sampledKl, scoreFunctionLoss, tokensOf } from './samples.js';
 
 /** P(y > y' | x) in [0, 1]; JUDGE_FAILED for anything else. */
 const preferenceOf = (sequence: Sequence): number => {
@@ -56,21 +48,14 @@ export const nashMd = defineObjective({
           return { ...sequence, advantages: Float32Array.from(advantages) };
         }),
       })),
-    evaluate: (rows, { samples }) => {
-      const tally = new Tally();
-      tallySamples(tally, rows);
-      let loss = 0;
-      const gradients = gradientsOf(rows, (sequence) => {
-        const policy = scoreFunctionLoss(sequence, samples);
-        loss += policy.loss;
+    evaluate: (rows, { samples }) =>
+      evaluateSamples(rows, (sequence, tally) => {
         const preference = preferenceOf(sequence);
         tally.add('loss/score', (preference - 1 / 2) * sumOf(sequence.logProbs));
         tally.add('loss/kl', sumOf(sampledKl(sequence)));
         tally.add('rewards/probabilities', preference);
         tally.add('objective/entropy', -sumOf(tokensOf(sequence, 'behaviour')));
-        return policy.gradient;
-      });
-      return { loss, gradients, metrics: tally.means };
-    },
+        return scoreFunctionLoss(sequence, samples);
+      }),
   }),
 });

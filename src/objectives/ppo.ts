@@ -7,12 +7,11 @@ import { sumOf } from './math.js';
 import type { Adaptation, ObjectiveEntry, Row, Sequence, SequenceGradient } from './objective.js';
 import { check, specs, type PpoOptions } from './ppo-options.js';
 import {
-  gradientsOf,
+  evaluateSamples,
   logRatios,
   rewardOf,
   sampledKl,
-  Tally,
-  tallySamples,
+  type Tally,
   tokensOf,
 } from './samples.js';
 import { clippedSurrogate } from './surrogate.js';
@@ -169,17 +168,8 @@ export const ppo: ObjectiveEntry = defineObjective({
       needs: { reference: options.klCoef !== 0, values: true, entropies: true },
       ...adaptation(options),
       prepare: (rows) => prepare(rows, options),
-      evaluate: (rows, { sampleTokens }) => {
-        const tally = new Tally();
-        tallySamples(tally, rows);
-        let loss = 0;
-        const gradients = gradientsOf(rows, (sequence) => {
-          const one = evaluateOne(sequence, sampleTokens, tally);
-          loss += one.loss;
-          return one.gradient;
-        });
-        return { loss, gradients, metrics: tally.means };
-      },
+      evaluate: (rows, { sampleTokens }) =>
+        evaluateSamples(rows, (sequence, tally) => evaluateOne(sequence, sampleTokens, tally)),
     };
   },
 });

@@ -3,12 +3,10 @@ import { centred, judged, leaveOneOut, mean, type Rewards } from './advantages.j
 import { defineObjective } from './define.js';
 import { sumOf } from './math.js';
 import {
-  gradientsOf,
+  evaluateSamples,
   klPlacements,
   sampledKl,
   scoreFunctionLoss,
-  Tally,
-  tallySamples,
   withAdvantages,
 } from './samples.js';
 
@@ -57,17 +55,10 @@ export const reinforce = defineObjective({
     needs: { reference: klCoef !== 0, entropies: true },
     prepare: (rows) =>
       withAdvantages(rows, { coefficient: klCoef, placement: klPlacement }, baselines[baseline]),
-    evaluate: (rows, { samples }) => {
-      const tally = new Tally();
-      tallySamples(tally, rows);
-      let loss = 0;
-      const gradients = gradientsOf(rows, (sequence) => {
-        const policy = scoreFunctionLoss(sequence, samples);
-        loss += policy.loss;
+    evaluate: (rows, { samples }) =>
+      evaluateSamples(rows, (sequence, tally) => {
         if (klCoef !== 0) tally.add('objective/kl', sumOf(sampledKl(sequence)));
-        return policy.gradient;
-      });
-      return { loss, gradients, metrics: tally.means };
-    },
+        return scoreFunctionLoss(sequence, samples);
+      }),
   }),
 });

@@ -5,13 +5,12 @@ import { sumOf } from './math.js';
 import type { Sequence } from './objective.js';
 import { optionError, type OptionSpecs, type OptionValues } from './options.js';
 import {
-  gradientsOf,
+  evaluateSamples,
   klPlacements,
   logRatios,
   sampledKl,
-  Tally,
+  type Tally,
   tallyClipping,
-  tallySamples,
   tokensOf,
   withAdvantages,
 } from './samples.js';
@@ -133,18 +132,12 @@ export const rloo = defineObjective({
           const advantages = groups.map(leaveOneOut);
           return options.normalizeAdvantages ? normalised(groups, advantages) : advantages;
         }),
-      evaluate: (rows, { samples }) => {
-        const tally = new Tally();
-        tallySamples(tally, rows);
-        let loss = 0;
-        const gradients = gradientsOf(rows, (sequence) => {
-          const policy = policyLoss(sequence, range, samples, tally);
-          loss += policy.loss;
+      evaluate: (rows, { samples }) =>
+        evaluateSamples(rows, (sequence, tally) => {
+          const { loss, logProbs } = policyLoss(sequence, range, samples, tally);
           if (beta !== 0) for (const kl of sampledKl(sequence)) tally.add('kl', kl);
-          return { logProbs: policy.logProbs };
-        });
-        return { loss, gradients, metrics: tally.means };
-      },
+          return { loss, gradient: { logProbs } };
+        }),
     };
   },
 });

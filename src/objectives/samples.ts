@@ -5,7 +5,7 @@ import { deviation, judged, returnsToGo, type Rewards } from './advantages.js';
 import { klEstimators, type KlEstimator } from './kl-estimators.js';
 import { sumOf } from './math.js';
 import type { Surrogate } from './surrogate.js';
-import type { Mean, Row, Sequence, SequenceGradient } from './objective.js';
+import type { Evaluation, Mean, Row, Sequence, SequenceGradient } from './objective.js';
 
 const missing = (what: string, wayOut: string): AlignlabError =>
   new AlignlabError('DATA_INVALID', `A sampled response has no ${what}. ${wayOut}`);
@@ -168,6 +168,25 @@ export const gradientsOf = (
   rows.map(({ sequences }) =>
     sequences.map((sequence) => (rewardOf(sequence) === null ? {} : gradient(sequence))),
   );
+
+/** What each judged response adds to the loss and its gradient, and the metrics of the batch. */
+export const evaluateSamples = (
+  rows: readonly Row[],
+  evaluate: (
+    sequence: Sequence,
+    tally: Tally,
+  ) => { readonly loss: number; readonly gradient: SequenceGradient },
+): Evaluation => {
+  const tally = new Tally();
+  tallySamples(tally, rows);
+  let loss = 0;
+  const gradients = gradientsOf(rows, (sequence) => {
+    const one = evaluate(sequence, tally);
+    loss += one.loss;
+    return one.gradient;
+  });
+  return { loss, gradients, metrics: tally.means };
+};
 
 /** -sum_t A_t log pi_t over the number of samples: a step along A without ratio or clip. */
 export const scoreFunctionLoss = (

@@ -17,6 +17,7 @@ import {
 const classOf: Readonly<Record<Verdict, string>> = {
   holds: 'holds',
   'does not hold': 'fails',
+  undetermined: 'open',
   'not tested': 'open',
 };
 

@@ -1,7 +1,6 @@
 // Signatures: the inequalities by which a paper's findings are recognised, with what was measured.
 import type { Interval } from '../evaluation/statistics.js';
-
-export type SignatureVerdict = 'holds' | 'does not hold' | 'undetermined' | 'not tested';
+import type { Verdict } from '../report/report.js';
 
 export interface Bound {
   readonly side: 'above' | 'below';
@@ -14,7 +13,7 @@ export interface Signature {
   readonly claim: string;
   /** Figure or section of the paper. */
   readonly paper: string;
-  readonly verdict: SignatureVerdict;
+  readonly verdict: Verdict;
   /** The quantity that decides; null where nothing was measured. */
   readonly value: number | null;
   /** 95 %; null where the value is exact, or no interval can be given. */
@@ -33,7 +32,7 @@ export const verdictOf = (
   value: number,
   interval: Interval | null,
   { side, at }: Bound,
-): SignatureVerdict => {
+): Verdict => {
   const sign = side === 'above' ? 1 : -1;
   const distances = (interval ?? [value]).map((edge) => sign * (edge - at));
   if (sign * (value - at) >= 0 && distances.every((distance) => distance >= 0)) return 'holds';

@@ -2,6 +2,7 @@
 // (Tang et al. 2024, appendix A.1). A common head and the orders (y1, y2) and (y2, y1) after it.
 import type { JsonObject } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
+import { spoken } from './dialogue.js';
 import type { DropReason, Encoder } from './encoding.js';
 import type { Example, Text, TextRecord } from './example.js';
 
@@ -100,7 +101,7 @@ export class ComparisonEncoder {
   compare(prompt: Text, first: Text, second: Text, origin = 'the comparison'): Comparison {
     const asked = [...this.#encoder.encodeContinuation(this.#encoder.renderPrompt(prompt, origin))];
     const [a, b] = [first, second].map((text) => [
-      ...this.#encoder.encodeContinuation(plainText(text)),
+      ...this.#encoder.encodeContinuation(spoken(text)),
     ]) as [number[], number[]];
     const room = this.#maxLength - this.#fixed;
     // At least one token of the prompt stays.
@@ -141,7 +142,7 @@ export class ComparisonEncoder {
       );
     }
     const { prompt, chosen, rejected, margin } = record;
-    if (plainText(chosen) === '' || plainText(rejected) === '') {
+    if (spoken(chosen) === '' || spoken(rejected) === '') {
       return { example: null, dropped: 'empty_completion' };
     }
     const { head, orders, truncated } = this.compare(prompt, chosen, rejected, origin);
@@ -159,7 +160,3 @@ export class ComparisonEncoder {
     return Object.values(this.#pieces).reduce((sum, tokens) => sum + tokens.length, 0);
   }
 }
-
-/** What was said, without roles and templates. */
-const plainText = (text: Text): string =>
-  typeof text === 'string' ? text : text.map(({ content }) => content).join('\n');

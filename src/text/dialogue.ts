@@ -28,6 +28,10 @@ interface RendererOptions {
   readonly eosToken: string | undefined;
 }
 
+/** What was said, without roles and templates: what a judge reads of a response. */
+export const spoken = (text: Text): string =>
+  typeof text === 'string' ? text : text.map(({ content }) => content).join('\n\n');
+
 const turns = (text: Text, role: string): readonly Message[] =>
   typeof text === 'string' ? [{ role, content: text }] : text;
 

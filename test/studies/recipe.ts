@@ -14,6 +14,8 @@ export const smallest: Recipe = {
   offline: { learningRates: [1e-3], betas: [0.1] },
   shuffled: { learningRates: [1e-3] },
   weakBeta: 0.03,
+  bestOf2: true,
+  endVersusEnd: { learningRates: [1e-3] },
   seeds: [1],
   evaluation: { prompts: 8, steps: [3, 6], pairs: 8, streamPlaces: 2, streamPairs: 4 },
 };

@@ -4,6 +4,7 @@ import type { JsonObject } from '../../checkpoint/json.js';
 import { derivedSeed } from '../../data/random.js';
 import type { LanguageModel } from '../../engine/model.js';
 import type { JudgedResponse } from '../../judges/judge.js';
+import { bo2 } from '../../objectives/bo2.js';
 import { ipo } from '../../objectives/ipo.js';
 import { datasetPairs } from '../../sources/dataset.js';
 import { ExperienceLog, recording } from '../../sources/experience-log.js';
@@ -23,6 +24,7 @@ import {
   measure,
   measureSelf,
 } from './measure.js';
+import { readRegenerated } from './regenerated.js';
 import {
   type GoldenPairs,
   evaluationPrompts,
@@ -38,6 +40,10 @@ export type Method = 'online' | 'offline' | 'tandem' | 'shuffled';
 
 export interface Arm {
   readonly method: Method;
+  /** Default IPO. Best-of-2 has neither a reference nor a beta. */
+  readonly objective?: 'bo2';
+  /** Of an offline arm, instead of D_golden: see regenerated.ts. */
+  readonly data?: 'end-vs-end';
   readonly beta: number;
   readonly learningRate: number;
   readonly seed: number;
@@ -69,8 +75,18 @@ const logName = 'completions.jsonl';
 
 export const logPath = ({ folder }: Artefact): string => join(folder, logName);
 
-export const nameOf = ({ method, beta, learningRate, seed }: Arm): string =>
-  `${method} IPO, beta ${beta}, lr ${learningRate}, seed ${seed}`;
+export const nameOf = ({ method, objective, data, beta, learningRate, seed }: Arm): string => {
+  const what = objective === 'bo2' ? 'best-of-2' : `IPO, beta ${beta}`;
+  return `${method} ${what}, lr ${learningRate}, seed ${seed}${data ? `, on ${data}` : ''}`;
+};
+
+/** What an arm needs besides the common ground. */
+export interface ArmInputs {
+  readonly proxy: Artefact;
+  /** The online arm whose stream is replayed, or whose policy has written the data. */
+  readonly online: Artefact | null;
+  readonly data?: Artefact;
+}
 
 /** Opens the judges and models of measurements; dispose of them by the second value. */
 export const openBench = async (
@@ -109,26 +125,27 @@ interface SourceParts {
   readonly pairs: GoldenPairs;
   readonly bench: Bench;
   readonly context: StageContext;
-  /** The online arm whose stream is replayed. */
-  readonly online: Artefact | null;
+  readonly inputs: ArmInputs;
 }
 
 const sourceOf = async (
   { method, seed }: Arm,
-  { policy, pairs, bench, context, online }: SourceParts,
+  { policy, pairs, bench, context, inputs }: SourceParts,
 ): Promise<readonly [Source, () => Promise<void>]> => {
   const { encoder, sampling } = bench.materials;
   const none = (): Promise<void> => Promise.resolve();
   const own = derivedSeed(seed, 'pairs');
   if (method === 'offline') {
-    const { examples } = pairs;
-    const data = { examples, name: 'D_golden', order: 'shuffled', seed: own } as const;
-    return [datasetPairs({ ...data, lastBatch: 'across' }), none];
+    const { data } = inputs;
+    const examples = data ? await readRegenerated(data) : pairs.examples;
+    const name = data ? data.name : 'D_golden';
+    const order = { order: 'shuffled', seed: own, lastBatch: 'across' } as const;
+    return [datasetPairs({ examples, name, ...order }), none];
   }
   if (method !== 'online') {
     const order = method === 'tandem' ? 'recorded' : 'shuffled';
     // A stream without the ties that were dropped is a little shorter than the run.
-    return [await replay({ log: logPath(online!), order, seed: own, epochs: 2 }), none];
+    return [await replay({ log: logPath(inputs.online!), order, seed: own, epochs: 2 }), none];
   }
   const source = onPolicyPairs({
     policy,
@@ -162,14 +179,14 @@ const keeper = (keep: (manifest: JsonObject) => void): Recorder => {
 const runArm = async (
   arm: Arm,
   ground: Ground,
-  { proxy, online }: { readonly proxy: Artefact; readonly online: Artefact | null },
+  inputs: ArmInputs,
   context: StageContext,
 ): Promise<ArmResult> => {
   const { materials, start } = ground;
   const { arm: baseline, evaluation } = materials.recipe;
-  const [bench, pairs, close] = await openBench(ground, proxy);
+  const [bench, pairs, close] = await openBench(ground, inputs.proxy);
   await using policy = await loadModel(start, true);
-  const [source, closeSource] = await sourceOf(arm, { policy, pairs, bench, context, online });
+  const [source, closeSource] = await sourceOf(arm, { policy, pairs, bench, context, inputs });
   const points: Point[] = [];
   const losses: number[] = [];
   let manifest: JsonObject = {};
@@ -179,9 +196,9 @@ const runArm = async (
   const evaluated = arm.method === 'tandem' ? [] : evaluation.steps;
   const steps = train({
     policy,
-    reference: bench.start,
+    ...(arm.objective === 'bo2' ? {} : { reference: bench.start }),
     source,
-    objective: ipo.make({ beta: arm.beta }),
+    objective: arm.objective === 'bo2' ? bo2.make() : ipo.make({ beta: arm.beta }),
     optimizer: adamW({ learningRate: arm.learningRate }),
     steps: baseline.steps,
     batchSize: baseline.batchSize,
@@ -220,15 +237,16 @@ export const armRun = async (
   study: Study,
   arm: Arm,
   ground: Ground,
-  inputs: { readonly proxy: Artefact; readonly online: Artefact | null },
+  inputs: ArmInputs,
 ): Promise<ArmRun> => {
   const { materials, golden, dataset, start, goldenPolicy } = ground;
   const { arm: baseline, evaluation } = materials.recipe;
-  const { proxy, online } = inputs;
+  const { proxy, online, data } = inputs;
+  const used = [...(online ? [online] : []), ...(data ? [data] : [])];
   const artefact = await study.stage<ArmResult>({
     name: nameOf(arm),
     settings: { arm: { ...arm }, baseline: { ...baseline }, evaluation: { ...evaluation } },
-    inputs: [golden, dataset, start, goldenPolicy, proxy, ...(online ? [online] : [])],
+    inputs: [golden, dataset, start, goldenPolicy, proxy, ...used],
     run: (context) => runArm(arm, ground, inputs, context),
   });
   return { ...artefact, arm };

@@ -1,43 +1,48 @@
 // The clouds of checkpoints of each method, all seeds and settings pooled.
 import type { FrontierPoint } from '../../evaluation/frontier.js';
 import type { ArmRun } from './arms.js';
-import { type Point, frontierPoint } from './measure.js';
+import { frontierPoint } from './measure.js';
 import type { Runs } from './run.js';
 
-const pointsOf = (runs: readonly ArmRun[], start: Point): FrontierPoint[] =>
-  runs.flatMap((run) => [
-    frontierPoint(start, run.name, run.arm.seed),
-    ...run.result.points.map((point) => frontierPoint(point, run.name, run.arm.seed)),
-  ]);
+export type Cloud = readonly FrontierPoint[];
 
 export interface Clouds {
-  readonly online: readonly FrontierPoint[];
-  readonly offline: readonly FrontierPoint[];
-  readonly shuffled: readonly FrontierPoint[];
-  /** At the recipe's weak beta; empty where there is none. */
-  readonly weakOnline: readonly FrontierPoint[];
-  readonly weakShuffled: readonly FrontierPoint[];
+  readonly online: Cloud;
+  readonly offline: Cloud;
+  readonly shuffled: Cloud;
 }
 
-export const cloudsOf = ({ seeds, start }: Runs): Clouds => ({
-  online: pointsOf(
-    seeds.map(({ online }) => online),
-    start,
-  ),
-  offline: pointsOf(
-    seeds.flatMap(({ offline }) => offline),
-    start,
-  ),
-  shuffled: pointsOf(
-    seeds.flatMap(({ shuffled }) => shuffled),
-    start,
-  ),
-  weakOnline: pointsOf(
-    seeds.flatMap(({ weak }) => weak?.online ?? []),
-    start,
-  ),
-  weakShuffled: pointsOf(
-    seeds.flatMap(({ weak }) => weak?.shuffled ?? []),
-    start,
-  ),
-});
+export interface AllClouds extends Clouds {
+  /** At the recipe's weak beta; empty where there is none. */
+  readonly weak: Clouds;
+  /** Empty where the recipe has none. */
+  readonly bestOf2: Clouds;
+  /** Offline on data of the final online policy, and that policy alone. */
+  readonly endVersusEnd: Cloud;
+  readonly end: Cloud;
+}
+
+export const cloudsOf = ({ seeds, start }: Runs): AllClouds => {
+  const cloud = (runs: readonly (ArmRun | undefined)[]): Cloud =>
+    runs
+      .filter((run) => run !== undefined)
+      .flatMap(({ name, arm, result }) =>
+        [start, ...result.points].map((point) => frontierPoint(point, name, arm.seed)),
+      );
+  const regime = (name: 'weak' | 'bestOf2'): Clouds => ({
+    online: cloud(seeds.map((seed) => seed[name]?.online)),
+    offline: cloud(seeds.map((seed) => seed[name]?.offline)),
+    shuffled: cloud(seeds.map((seed) => seed[name]?.shuffled)),
+  });
+  return {
+    online: cloud(seeds.map(({ online }) => online)),
+    offline: cloud(seeds.flatMap(({ offline }) => offline)),
+    shuffled: cloud(seeds.flatMap(({ shuffled }) => shuffled)),
+    weak: regime('weak'),
+    bestOf2: regime('bestOf2'),
+    endVersusEnd: cloud(seeds.flatMap(({ endVersusEnd }) => endVersusEnd)),
+    end: seeds.map(({ online: { name, result }, seed }) =>
+      frontierPoint(result.points.at(-1)!, name, seed),
+    ),
+  };
+};

@@ -58,41 +58,86 @@ const gapFigure = async (runs: Runs): Promise<ReportFigure> => {
   };
 };
 
+const frontierFigure = async (
+  figure: Pick<ReportFigure, 'name' | 'title' | 'caption' | 'claim' | 'signatures'>,
+  { online, offline, shuffled }: Clouds,
+): Promise<ReportFigure> => ({
+  ...(await renderChart({
+    kind: 'scatter',
+    name: figure.name,
+    x: klAxis,
+    y: winRateAxis,
+    clouds: [
+      frontierCloud('online', online),
+      frontierCloud('offline', offline),
+      frontierCloud('shuffled online', shuffled),
+    ],
+  })),
+  ...figure,
+});
+
 const shuffledFigures = async (runs: Runs): Promise<ReportFigure[]> => {
   const clouds = cloudsOf(runs);
-  const { recipe } = runs;
-  const draw = async (
-    name: string,
-    [online, shuffled]: readonly [Clouds['online'], Clouds['online']],
-    beta: number,
-  ): Promise<ReportFigure> => ({
-    ...(await renderChart({
-      kind: 'scatter',
-      name,
-      x: klAxis,
-      y: winRateAxis,
-      clouds: [
-        frontierCloud('online', online),
-        frontierCloud('offline', clouds.offline),
-        frontierCloud('shuffled online', shuffled),
-      ],
-    })),
-    title: `The online stream, shuffled (beta ${beta})`,
-    caption:
-      "Offline training on the online arm's own pairs in shuffled order, beside the whole offline " +
-      'sweep. In their own order the same pairs give the online policy again, bit for bit (S1.3), ' +
-      'so that run needs no points.',
-    claim:
-      'Shuffled online data are little better than D_golden: coverage does not explain the gap.',
-    signatures: beta === recipe.arm.beta ? ['S1.3', 'S1.4'] : ['S1.4b'],
-  });
-  const { weakBeta } = recipe;
-  const { online, shuffled, weakOnline, weakShuffled } = clouds;
+  const { arm, weakBeta, bestOf2 } = runs.recipe;
+  const figures = [
+    frontierFigure(
+      {
+        name: 'fig-4-shuffled',
+        title: `The online stream, shuffled (beta ${arm.beta})`,
+        caption:
+          "Offline training on the online arm's own pairs in shuffled order. In their own order " +
+          'the same pairs give the online policy again, bit for bit (S1.3), so that run needs no ' +
+          'points.',
+        claim: 'Shuffled online data are little better than D_golden: coverage is not the reason.',
+        signatures: ['S1.3', 'S1.4'],
+      },
+      clouds,
+    ),
+  ];
+  if (weakBeta !== null) {
+    const figure = {
+      name: 'fig-4-weak-beta',
+      title: `The same at a smaller beta (${weakBeta})`,
+      caption: 'A weaker leash than any of the paper: policies go farther from the start.',
+      signatures: ['S1.1b', 'S1.4b', 'S1.6a', 'S1.6b'],
+    };
+    figures.push(frontierFigure(figure, clouds.weak));
+  }
+  if (bestOf2) {
+    const figure = {
+      name: 'fig-9-best-of-2',
+      title: 'Best-of-2 instead of IPO',
+      caption: 'Maximum likelihood of the better response, without a reference.',
+      claim: 'The gap persists, and the shuffled stream matches the online arm.',
+      signatures: ['S1.12a', 'S1.12b'],
+    };
+    figures.push(frontierFigure(figure, clouds.bestOf2));
+  }
+  return Promise.all(figures);
+};
+
+const regeneratedFigure = async (runs: Runs): Promise<ReportFigure[]> => {
+  const { offline, endVersusEnd, end } = cloudsOf(runs);
+  if (endVersusEnd.length === 0) return [];
+  const clouds = [
+    frontierCloud('offline, D_golden', offline),
+    frontierCloud('offline, data of the final policy', endVersusEnd),
+    { ...frontierCloud('that policy', end), envelope: [] },
+  ];
   return [
-    await draw('fig-4-shuffled', [online, shuffled], recipe.arm.beta),
-    ...(weakBeta === null
-      ? []
-      : [await draw('fig-4-shuffled-weak', [weakOnline, weakShuffled], weakBeta)]),
+    {
+      ...(await renderChart({
+        kind: 'scatter',
+        name: 'fig-5-data-quality',
+        x: klAxis,
+        y: winRateAxis,
+        clouds,
+      })),
+      title: 'Better data for offline training',
+      caption: 'Both responses of each pair from the final online policy, ordered by the truth.',
+      claim: 'Offline training on them helps little and stays below the policy that wrote them.',
+      signatures: ['S1.7a', 'S1.7b'],
+    },
   ];
 };
 
@@ -228,6 +273,7 @@ const trainingFigures = async (runs: Runs): Promise<ReportFigure[]> => [
 export const figuresOf = async (runs: Runs): Promise<ReportFigure[]> => [
   await gapFigure(runs),
   ...(await shuffledFigures(runs)),
+  ...(await regeneratedFigure(runs)),
   await streamFigure(runs),
   await accuracyFigure(runs),
   ...(await trainingFigures(runs)),

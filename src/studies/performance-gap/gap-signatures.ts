@@ -4,7 +4,7 @@ import { compareFrontiers, envelopeAt } from '../../evaluation/frontier.js';
 import { mean } from '../../evaluation/statistics.js';
 import { type Signature, above, measuredSignature, notTested, verdictOf } from '../signature.js';
 import type { ArmRun } from './arms.js';
-import { type Clouds, cloudsOf } from './clouds.js';
+import { type Cloud, type Clouds, cloudsOf } from './clouds.js';
 import { weightsPath } from './materials.js';
 import { type Point, outcomesOf } from './measure.js';
 import { ofMean, ofPeaks } from './peaks.js';
@@ -15,7 +15,7 @@ const delta = 0.03;
 
 const figure = (value: number): string => value.toFixed(3);
 
-const gap = (clouds: Clouds, of: string): Signature => {
+const gap = (id: 'S1.1' | 'S1.1b', clouds: Clouds, of: string): Signature => {
   const measured = ofPeaks([clouds.online, clouds.offline], ([a, b]) => a! - b!);
   const peaks = (name: 'online' | 'offline'): string =>
     figure(ofPeaks([clouds[name]], ([peak]) => peak!).value);
@@ -23,13 +23,13 @@ const gap = (clouds: Clouds, of: string): Signature => {
   const verdict =
     measured.value >= delta ? verdictOf(measured.value, measured.interval, above(0)) : null;
   return {
-    id: 'S1.1',
+    id,
     claim: `peak win rate: online at least ${delta} above offline, and the interval excludes 0`,
     paper: 'figure 1',
     verdict: verdict ?? (measured.interval[1] < delta ? 'does not hold' : 'undetermined'),
     ...measured,
     bound: above(delta),
-    note: `online ${peaks('online')}, offline ${peaks('offline')} (pooled sweep)${of}`,
+    note: `online ${peaks('online')}, offline ${peaks('offline')} (pooled)${of}`,
   };
 };
 
@@ -76,12 +76,11 @@ const tandem = async (seeds: readonly SeedRuns[]): Promise<Signature> => {
 
 const shuffledGap = (
   id: 'S1.4' | 'S1.4b',
-  { online, offline, shuffled }: Pick<Clouds, 'online' | 'offline' | 'shuffled'>,
+  { online, offline, shuffled }: Clouds,
   beta: number,
 ): Signature => {
   const measured = ofPeaks([online, offline, shuffled], ([a, b, c]) => a! - c! - (a! - b!) / 2);
-  const peak = (cloud: Clouds['online']): string =>
-    figure(ofPeaks([cloud], ([value]) => value!).value);
+  const peak = (cloud: Cloud): string => figure(ofPeaks([cloud], ([value]) => value!).value);
   return measuredSignature(
     {
       id,
@@ -148,27 +147,24 @@ const goodhart = (
   );
 };
 
+const weakSignatures = (clouds: Clouds, beta: number, of: string): Signature[] => [
+  gap('S1.1b', clouds, `${of}; at beta ${beta}, below the paper's`),
+  shuffledGap('S1.4b', clouds, beta),
+];
+
 export const gapSignatures = async (runs: Runs): Promise<Signature[]> => {
   const { seeds, recipe } = runs;
   const clouds = cloudsOf(runs);
   const of = `, ${seeds.length} seed${seeds.length === 1 ? '' : 's'}, world ${recipe.world}`;
-  const offline = seeds.flatMap((seed) => seed.offline);
-  const online = seeds.flatMap(({ online: own, weak }) => [own, ...(weak ? [weak.online] : [])]);
+  const every = (method: 'online' | 'offline'): ArmRun[] =>
+    seeds.flatMap((seed) => [seed[method], seed.weak?.[method] ?? []].flat());
   return [
-    gap(clouds, of),
+    gap('S1.1', clouds, of),
     envelope(clouds),
     await tandem(seeds),
     shuffledGap('S1.4', clouds, recipe.arm.beta),
-    ...(recipe.weakBeta === null
-      ? []
-      : [
-          shuffledGap(
-            'S1.4b',
-            { ...clouds, online: clouds.weakOnline, shuffled: clouds.weakShuffled },
-            recipe.weakBeta,
-          ),
-        ]),
-    goodhart('S1.6a', offline, 'offline'),
-    goodhart('S1.6b', online, 'online'),
+    ...(recipe.weakBeta === null ? [] : weakSignatures(clouds.weak, recipe.weakBeta, of)),
+    goodhart('S1.6a', every('offline'), 'offline'),
+    goodhart('S1.6b', every('online'), 'online'),
   ];
 };

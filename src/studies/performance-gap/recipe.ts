@@ -40,8 +40,15 @@ export interface Recipe {
   };
   /** Arms on the shuffled stream of the online arm, at the baseline's beta. */
   readonly shuffled: { readonly learningRates: readonly number[] };
-  /** A second online arm and its shuffled stream, at so weak a leash; null: none. */
+  /**
+   * A second regime at a smaller beta than the paper's, where policies go farther: online, offline
+   * and shuffled at the baseline's learning rate. null: none.
+   */
   readonly weakBeta: number | null;
+  /** Best-of-2 instead of IPO: online, offline and shuffled, at the baseline's learning rate. */
+  readonly bestOf2: boolean;
+  /** Offline arms on data of the final online policy, at these learning rates; none: []. */
+  readonly endVersusEnd: { readonly learningRates: readonly number[] };
   readonly seeds: readonly number[];
   readonly evaluation: {
     readonly prompts: number;
@@ -70,6 +77,8 @@ const ci: Recipe = {
   offline: { learningRates: [7e-4], betas: [0.1] },
   shuffled: { learningRates: [7e-4] },
   weakBeta: null,
+  bestOf2: false,
+  endVersusEnd: { learningRates: [] },
   seeds: [1],
   evaluation: {
     prompts: 256,
@@ -87,11 +96,13 @@ const quick: Recipe = {
   validation: 512,
   golden: { parameters: 100_000, steps: 600, batchSize: 16, learningRate: 2e-3 },
   sft: { parameters: 27_000, steps: 700, batchSize: 16, learningRate: 5e-3 },
-  proxy: { parameters: 9_000, steps: 400, batchSize: 16, learningRate: 3e-3 },
+  proxy: { parameters: 27_000, steps: 250, batchSize: 16, learningRate: 3e-3 },
   arm: { steps: 400, batchSize: 16, learningRate: 5e-4, beta: 0.1 },
-  offline: { learningRates: [5e-4, 1.5e-3], betas: [0.1, 0.03] },
-  shuffled: { learningRates: [5e-4, 1.5e-3] },
+  offline: { learningRates: [5e-4, 1.5e-3], betas: [0.1, 0.5] },
+  shuffled: { learningRates: [5e-4] },
   weakBeta: 0.03,
+  bestOf2: true,
+  endVersusEnd: { learningRates: [5e-4] },
   seeds: [1, 2],
   evaluation: {
     prompts: 384,

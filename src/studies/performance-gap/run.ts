@@ -6,7 +6,10 @@ import { openMaterials } from './materials.js';
 import type { Point } from './measure.js';
 import { goldenDataset, goldenModel, goldenPolicy, proxyModel, sftPolicy } from './protocol.js';
 import type { Recipe } from './recipe.js';
+import { endVersusEnd } from './regenerated.js';
 import { type StreamAccuracy, streamAccuracy } from './stream.js';
+
+type Regime = 'online' | 'offline' | 'shuffled';
 
 /** What was run with one seed. */
 export interface SeedRuns {
@@ -17,7 +20,10 @@ export interface SeedRuns {
   readonly offline: readonly ArmRun[];
   readonly shuffled: readonly ArmRun[];
   /** At the recipe's weak beta. */
-  readonly weak: { readonly online: ArmRun; readonly shuffled: ArmRun } | null;
+  readonly weak: Readonly<Record<Regime, ArmRun>> | null;
+  readonly bestOf2: Readonly<Record<Regime, ArmRun>> | null;
+  /** Offline on data of the final online policy. */
+  readonly endVersusEnd: readonly ArmRun[];
   readonly stream: StreamAccuracy;
 }
 
@@ -31,12 +37,16 @@ export interface Runs {
 }
 
 /** Stages of a whole run, for progress. */
-export const stageCount = ({ seeds, offline, shuffled, weakBeta }: Recipe): number => {
+export const stageCount = (recipe: Recipe): number => {
+  const { seeds, offline, shuffled, weakBeta, bestOf2, endVersusEnd: regenerated } = recipe;
   const shared = 6; // world, golden model, D_golden, SFT, golden policy, its start measured
   const sweep = offline.betas.length * offline.learningRates.length;
   // Besides: the proxy, the online arm, its tandem, the accuracy along the stream.
-  const weak = weakBeta === null ? 0 : 2;
-  return shared + seeds.length * (4 + sweep + shuffled.learningRates.length + weak);
+  const weak = weakBeta === null ? 0 : 3;
+  const replays = shuffled.learningRates.length;
+  const own = regenerated.learningRates.length;
+  const extra = weak + (bestOf2 ? 3 : 0) + (own > 0 ? own + 1 : 0);
+  return shared + seeds.length * (4 + sweep + replays + extra);
 };
 
 const isBaseline = (recipe: Recipe) => (run: { readonly arm: Arm }) =>
@@ -55,10 +65,13 @@ const seedRuns = async (
   const { beta, learningRate } = recipe.arm;
   const run = (arm: Omit<Arm, 'seed'>, online: ArmRun | null = null) =>
     armRun(study, { ...arm, seed }, ground, { proxy, online });
-  const weakRuns = async (weakBeta: number): Promise<SeedRuns['weak']> => {
-    const arm = { beta: weakBeta, learningRate };
+  const regime = async (arm: Omit<Arm, 'seed' | 'method'>): Promise<Record<Regime, ArmRun>> => {
     const own = await run({ ...arm, method: 'online' });
-    return { online: own, shuffled: await run({ ...arm, method: 'shuffled' }, own) };
+    return {
+      online: own,
+      offline: await run({ ...arm, method: 'offline' }),
+      shuffled: await run({ ...arm, method: 'shuffled' }, own),
+    };
   };
   const online = await run({ method: 'online', beta, learningRate });
   const tandem = await run({ method: 'tandem', beta, learningRate }, online);
@@ -72,10 +85,19 @@ const seedRuns = async (
   for (const lr of recipe.shuffled.learningRates) {
     shuffled.push(await run({ method: 'shuffled', beta, learningRate: lr }, online));
   }
-  const weak = recipe.weakBeta === null ? null : await weakRuns(recipe.weakBeta);
+  const { weakBeta } = recipe;
+  const weak = weakBeta === null ? null : await regime({ beta: weakBeta, learningRate });
+  const bestOf2 = recipe.bestOf2 ? await regime({ objective: 'bo2', beta, learningRate }) : null;
+  const regenerated: ArmRun[] = [];
+  for (const lr of recipe.endVersusEnd.learningRates) {
+    const data = await endVersusEnd(study, ground, online, seed);
+    const arm = { method: 'offline', data: 'end-vs-end', beta, learningRate: lr, seed } as const;
+    regenerated.push(await armRun(study, arm, ground, { proxy, online: null, data }));
+  }
   const compared = { proxy, online, offline: baselineOf(recipe, offline) };
   const { result: stream } = await streamAccuracy(study, ground, seed, compared);
-  return { seed, proxy, online, tandem, offline, shuffled, weak, stream };
+  const extra = { weak, bestOf2, endVersusEnd: regenerated };
+  return { seed, proxy, online, tandem, offline, shuffled, ...extra, stream };
 };
 
 export const runStages = async (study: Study, recipe: Recipe): Promise<Runs> => {

@@ -2,13 +2,12 @@
 // reproduction's protocol, written down before the runs.
 import { type Signature, notTested } from '../signature.js';
 import { classifierSignatures } from './classifier-signatures.js';
+import { dataSignatures } from './data-signatures.js';
 import { gapSignatures } from './gap-signatures.js';
 import type { Runs } from './run.js';
 
 const later = [
   notTested('S1.5', 'win rate falls with the window of shuffling', 'figure 13', ''),
-  notTested('S1.7', 'offline on data of the final online policy stays below it', 'figure 5', ''),
-  notTested('S1.12', 'best-of-2 shows the gap, and its shuffled stream matches', 'figure 9', ''),
   notTested('S1.13', 'the gap stays at every size of the policy', 'figures 10, 11, 14', ''),
   notTested('S1.14', 'data with one side from SFT are better', 'figure 12', ''),
   notTested('S1.16', 'a larger proxy raises the online peak', 'section 5.5', ''),
@@ -17,6 +16,9 @@ const later = [
 const place = (id: string): number => Number(/\d+$/.exec(id.replace(/[a-z]$/, ''))![0]);
 
 export const measureSignatures = async (runs: Runs): Promise<Signature[]> =>
-  [...(await gapSignatures(runs)), ...classifierSignatures(runs), ...later].sort(
-    (a, b) => place(a.id) - place(b.id) || a.id.localeCompare(b.id),
-  );
+  [
+    ...(await gapSignatures(runs)),
+    ...classifierSignatures(runs),
+    ...dataSignatures(runs),
+    ...later,
+  ].sort((a, b) => place(a.id) - place(b.id) || a.id.localeCompare(b.id));
