@@ -54,7 +54,8 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   Napi::Value Forward(const Napi::CallbackInfo& info);     // (forest, entropy, recompute)
   Napi::Value Backward(const Napi::CallbackInfo& info);    // (pass, floats, floats, floats)
   Napi::Value Kl(const Napi::CallbackInfo& info);          // (other, forest)
-  Napi::Value Generate(const Napi::CallbackInfo& info);    // (requests, maxBatch, onTokens?, other?, weight)
+  Napi::Value Generate(
+      const Napi::CallbackInfo& info);  // (requests, maxBatch, onTokens?, other?, weight)
   Napi::Value GradientNorm(const Napi::CallbackInfo& info);
   Napi::Value ZeroGradients(const Napi::CallbackInfo& info);
   Napi::Value Step(const Napi::CallbackInfo& info);  // (adamw settings)

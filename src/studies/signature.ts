@@ -55,6 +55,10 @@ export const measuredSignature = (
   return { id, claim, paper, verdict, value, interval, bound, note };
 };
 
+/** Those of the ids that do not hold. */
+export const failing = (signatures: readonly Signature[], ids: readonly string[]): string[] =>
+  ids.filter((id) => signatures.find((signature) => signature.id === id)?.verdict !== 'holds');
+
 export const notTested = (id: string, claim: string, paper: string, note: string): Signature => ({
   id,
   claim,

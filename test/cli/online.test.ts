@@ -37,33 +37,39 @@ const weights = (run: string, step = 4): Promise<Buffer> =>
 
 const sampled = { judge: 'rule:length:target=2', max_completion_length: '6' };
 
-test.serial('a replay in the recorded order is the online run, bit for bit; a shuffled one is not', async (t) => {
-  const { folder, common } = await place(t);
-  const { dataset: _, ...rest } = common;
-  const online = join(folder, 'online');
-  await train('online-ipo', { ...common, ...sampled, output: online, tie_policy: 'first' });
-  const again = join(folder, 'replayed');
-  await train('online-ipo', { ...rest, replay: online, output: again });
-  t.true((await weights(online)).equals(await weights(again)));
-  const mixed = join(folder, 'shuffled');
-  const shuffled = { replay: online, replay_order: 'shuffled', output: mixed };
-  await train('online-ipo', { ...rest, ...shuffled });
-  t.false((await weights(online)).equals(await weights(mixed)));
-});
+test.serial(
+  'a replay in the recorded order is the online run, bit for bit; a shuffled one is not',
+  async (t) => {
+    const { folder, common } = await place(t);
+    const { dataset: _, ...rest } = common;
+    const online = join(folder, 'online');
+    await train('online-ipo', { ...common, ...sampled, output: online, tie_policy: 'first' });
+    const again = join(folder, 'replayed');
+    await train('online-ipo', { ...rest, replay: online, output: again });
+    t.true((await weights(online)).equals(await weights(again)));
+    const mixed = join(folder, 'shuffled');
+    const shuffled = { replay: online, replay_order: 'shuffled', output: mixed };
+    await train('online-ipo', { ...rest, ...shuffled });
+    t.false((await weights(online)).equals(await weights(mixed)));
+  },
+);
 
-test.serial('iterative sampling resumed between two copies equals the uninterrupted run', async (t) => {
-  const { folder, common } = await place(t);
-  const values = { ...common, ...sampled, sync_every: '2', save_steps: '1', num_iterations: '2' };
-  const [whole, part] = [join(folder, 'whole'), join(folder, 'part')];
-  await train('rloo', { ...values, output: whole });
-  await cp(whole, part, { recursive: true });
-  await train('rloo', { ...values, output: part, resume_from_checkpoint: 'checkpoint-3' });
-  t.true((await weights(whole)).equals(await weights(part)));
-  const [a, b] = await Promise.all(
-    [whole, part].map((run) => readFile(join(run, 'completions.jsonl'), 'utf8')),
-  );
-  t.is(a, b);
-});
+test.serial(
+  'iterative sampling resumed between two copies equals the uninterrupted run',
+  async (t) => {
+    const { folder, common } = await place(t);
+    const values = { ...common, ...sampled, sync_every: '2', save_steps: '1', num_iterations: '2' };
+    const [whole, part] = [join(folder, 'whole'), join(folder, 'part')];
+    await train('rloo', { ...values, output: whole });
+    await cp(whole, part, { recursive: true });
+    await train('rloo', { ...values, output: part, resume_from_checkpoint: 'checkpoint-3' });
+    t.true((await weights(whole)).equals(await weights(part)));
+    const [a, b] = await Promise.all(
+      [whole, part].map((run) => readFile(join(run, 'completions.jsonl'), 'utf8')),
+    );
+    t.is(a, b);
+  },
+);
 
 test.serial('a trained reward model and a preference model judge the samples', async (t) => {
   const { folder, common } = await place(t);
@@ -94,43 +100,56 @@ test.serial('hypo with lambda 0 is dpo, bit for bit', async (t) => {
   t.true((await weights(dpo)).equals(await weights(hypo)));
 });
 
-test.serial('micro_batch_tokens cuts the passes and changes the result by rounding only', async (t) => {
-  const { folder, common } = await place(t);
-  const losses = async (output: string, values: Values): Promise<number[]> =>
-    (await train('dpo', { ...common, ...values, output })).map(({ loss }) => loss!);
-  const whole = await losses(join(folder, 'whole'), {});
-  const cut = await losses(join(folder, 'cut'), { micro_batch_tokens: '16' });
-  // Gradients are summed in another order: f32 rounding, over four steps.
-  whole.forEach((loss, i) => t.true(Math.abs(loss - cut[i]!) < 1e-4));
-});
+test.serial(
+  'micro_batch_tokens cuts the passes and changes the result by rounding only',
+  async (t) => {
+    const { folder, common } = await place(t);
+    const losses = async (output: string, values: Values): Promise<number[]> =>
+      (await train('dpo', { ...common, ...values, output })).map(({ loss }) => loss!);
+    const whole = await losses(join(folder, 'whole'), {});
+    const cut = await losses(join(folder, 'cut'), { micro_batch_tokens: '16' });
+    // Gradients are summed in another order: f32 rounding, over four steps.
+    whole.forEach((loss, i) => t.true(Math.abs(loss - cut[i]!) < 1e-4));
+  },
+);
 
-test.serial('a reference of its own, and one that follows the policy, change the run', async (t) => {
-  const { folder, common } = await place(t);
-  const other = join(folder, 'other');
-  await train('sft', { ...common, output: other });
-  const run = async (name: string, values: Values): Promise<Buffer> => {
-    const output = join(folder, name);
-    await train('dpo', { ...common, ...values, output });
-    return weights(output);
-  };
-  const plain = await run('plain', {});
-  t.false(plain.equals(await run('own', { ref_model: other })));
-  const sync = { sync_ref_model: 'true', ref_model_sync_steps: '1', ref_model_mixup_alpha: '0.5' };
-  t.false(plain.equals(await run('follows', sync)));
-  t.true(plain.equals(await run('cached', { precompute_ref_log_probs: 'true' })));
-});
+test.serial(
+  'a reference of its own, and one that follows the policy, change the run',
+  async (t) => {
+    const { folder, common } = await place(t);
+    const other = join(folder, 'other');
+    await train('sft', { ...common, output: other });
+    const run = async (name: string, values: Values): Promise<Buffer> => {
+      const output = join(folder, name);
+      await train('dpo', { ...common, ...values, output });
+      return weights(output);
+    };
+    const plain = await run('plain', {});
+    t.false(plain.equals(await run('own', { ref_model: other })));
+    const sync = {
+      sync_ref_model: 'true',
+      ref_model_sync_steps: '1',
+      ref_model_mixup_alpha: '0.5',
+    };
+    t.false(plain.equals(await run('follows', sync)));
+    t.true(plain.equals(await run('cached', { precompute_ref_log_probs: 'true' })));
+  },
+);
 
-test.serial('bf16, recompute and threads act on the engine, not on the order of things', async (t) => {
-  const { folder, common } = await place(t);
-  const run = async (name: string, values: Values): Promise<Buffer> => {
-    const output = join(folder, name);
-    await train('sft', { ...common, ...values, output });
-    return weights(output);
-  };
-  const plain = await run('plain', {});
-  t.true(plain.equals(await run('recompute', { gradient_checkpointing: 'true', threads: '1' })));
-  t.false(plain.equals(await run('bf16', { bf16: 'true' })));
-});
+test.serial(
+  'bf16, recompute and threads act on the engine, not on the order of things',
+  async (t) => {
+    const { folder, common } = await place(t);
+    const run = async (name: string, values: Values): Promise<Buffer> => {
+      const output = join(folder, name);
+      await train('sft', { ...common, ...values, output });
+      return weights(output);
+    };
+    const plain = await run('plain', {});
+    t.true(plain.equals(await run('recompute', { gradient_checkpointing: 'true', threads: '1' })));
+    t.false(plain.equals(await run('bf16', { bf16: 'true' })));
+  },
+);
 
 test.serial('a stream trains on the rows of the file in their order', async (t) => {
   const { folder, common } = await place(t);

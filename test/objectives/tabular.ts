@@ -10,7 +10,7 @@ export interface Tabular {
   readonly logits: ReadonlyMap<string, readonly number[]>;
 }
 
-export type Gradient = Map<string, number[]>;
+type Gradient = Map<string, number[]>;
 
 const keyOf = (prefix: readonly number[]): string => prefix.join(',');
 

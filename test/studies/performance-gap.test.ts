@@ -19,7 +19,8 @@ const first = performanceGap({ recipe, folder: whole, onEvent: (event) => events
 const resultOf = (folder: string): Promise<string> => readFile(join(folder, 'result.json'), 'utf8');
 
 test('every stage runs, and the report is there', async (t) => {
-  const { signatures, report, computed } = await first;
+  const { signatures, report, computed, failed } = await first;
+  t.deepEqual(failed, []);
   t.is(computed, stageCount(recipe));
   const ended = events.filter(({ kind }) => kind === 'finished');
   t.is(ended.length, stageCount(recipe));
@@ -100,5 +101,7 @@ test('recipes are checked', (t) => {
   t.throws(() => recipeOf('galaxy'), { code: 'OPTION_INVALID', message: /ci, quick/ });
   t.throws(() => recipeOf('ci', { world: 'chess' }), { code: 'OPTION_INVALID', message: /chat/ });
   t.throws(() => recipeOf('ci', { seeds: 0 }), { code: 'OPTION_INVALID' });
-  t.deepEqual(recipeOf('ci', { seeds: 2, world: 'help' }).seeds, [1, 2]);
+  const changed = recipeOf('ci', { seeds: 2, world: 'help' });
+  t.deepEqual(changed.seeds, [1, 2]);
+  t.deepEqual(changed.asserts, ['S1.3']);
 });

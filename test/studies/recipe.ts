@@ -16,6 +16,7 @@ export const smallest: Recipe = {
   weakBeta: 0.03,
   bestOf2: true,
   endVersusEnd: { learningRates: [1e-3] },
+  asserts: ['S1.3'],
   seeds: [1],
   evaluation: { prompts: 8, steps: [3, 6], pairs: 8, streamPlaces: 2, streamPairs: 4 },
 };

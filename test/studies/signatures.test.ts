@@ -2,7 +2,7 @@
 import test from 'ava';
 import type { FrontierPoint } from '../../src/evaluation/frontier.js';
 import { ofMean, ofPeaks, spearman } from '../../src/studies/performance-gap/peaks.js';
-import { verdictOf } from '../../src/studies/signature.js';
+import { failing, measuredSignature, notTested, verdictOf } from '../../src/studies/signature.js';
 
 test('a verdict needs the whole interval on one side', (t) => {
   const above = { side: 'above', at: 0.5 } as const;
@@ -15,6 +15,18 @@ test('a verdict needs the whole interval on one side', (t) => {
   t.is(verdictOf(-1, [-2, -0.5], below), 'holds');
   t.is(verdictOf(1, [0.5, 2], below), 'does not hold');
   t.is(verdictOf(-1, [-2, 0.5], below), 'undetermined');
+});
+
+test('an asserted signature fails unless it was measured and holds', (t) => {
+  const claim = { claim: 'more is better', paper: 'figure 1' };
+  const bound = { side: 'above', at: 0 } as const;
+  const found = [
+    measuredSignature({ id: 'S1', ...claim }, { value: 1, interval: [0.5, 2] }, bound, ''),
+    measuredSignature({ id: 'S2', ...claim }, { value: 1, interval: [-1, 2] }, bound, ''),
+    notTested('S3', 'none', 'figure 2', ''),
+  ];
+  t.deepEqual(failing(found, ['S1']), []);
+  t.deepEqual(failing(found, ['S1', 'S2', 'S3', 'S4']), ['S2', 'S3', 'S4']);
 });
 
 const point = (outcomes: readonly number[], seed = 1): FrontierPoint => ({

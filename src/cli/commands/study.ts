@@ -108,6 +108,10 @@ const performanceGapCommand = new Command('performance-gap')
       const outcome = await performanceGap(options);
       shown.stop();
       print(flags.json ? JSON.stringify(outcome.signatures) : summary(outcome));
+      if (outcome.failed.length > 0) {
+        note(`This scale asserts ${outcome.failed.join(', ')}, and it does not hold.`);
+        process.exitCode = 1;
+      }
     } catch (error) {
       shown.stop();
       if (!signal.aborted) throw error;

@@ -1,5 +1,6 @@
 // The performance-gap study as a function.
 import { engineInfo, setThreads } from '../../engine/device.js';
+import { failing } from '../signature.js';
 import { type StageEvent, Study } from '../study.js';
 import { type Outcome, writeOutcome } from './outcome.js';
 import type { Recipe } from './recipe.js';
@@ -27,6 +28,8 @@ export interface StudyRunOptions {
 export interface StudyOutcome extends Outcome {
   /** Path of the report. */
   readonly report: string;
+  /** Signatures that the recipe asserts and that do not hold: empty in a run that has passed. */
+  readonly failed: readonly string[];
   /** Stages that were run; the others were found in the folder. */
   readonly computed: number;
 }
@@ -48,7 +51,8 @@ export const performanceGap = async (options: StudyRunOptions): Promise<StudyOut
     const runs = await runStages(study, recipe);
     const signatures = await measureSignatures(runs);
     const report = await writeOutcome(study, { runs, signatures }, command);
-    return { runs, signatures, report, computed: study.computed };
+    const failed = failing(signatures, recipe.asserts);
+    return { runs, signatures, report, failed, computed: study.computed };
   } finally {
     await setThreads(before);
   }
