@@ -25,12 +25,8 @@ import {
   measureSelf,
 } from './measure.js';
 import { readRegenerated } from './regenerated.js';
-import {
-  type GoldenPairs,
-  evaluationPrompts,
-  readGoldenPairs,
-  trainingPrompts,
-} from './protocol.js';
+import { evaluationPrompts, trainingPrompts } from './golden-policy.js';
+import { type GoldenPairs, readGoldenPairs } from './protocol.js';
 
 /**
  * online: samples of the policy, labelled by the proxy. offline: D_golden. tandem: the stream of the

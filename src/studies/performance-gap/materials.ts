@@ -68,14 +68,21 @@ const scalarHead: JsonObject = {
   label2id: { LABEL_0: 0 },
 };
 
+const sizedConfig = ({ tokenizerFiles }: Materials, parameters: number) =>
+  modelConfigOf({ vocabulary: tokenizerFiles.size, parameters, positions });
+
+/** That a model of about so many has, besides the output of a preference model. */
+export const parametersOf = (materials: Materials, about: number): number =>
+  sizedConfig(materials, about).parameters;
+
 /** A model with random weights: a policy, or a preference model with one output. */
 export const newModel = (
-  { tokenizerFiles }: Materials,
+  materials: Materials,
   kind: 'policy' | 'preference',
   parameters: number,
   seed: number | bigint,
 ): Promise<LanguageModel> => {
-  const { config } = modelConfigOf({ vocabulary: tokenizerFiles.size, parameters, positions });
+  const { config } = sizedConfig(materials, parameters);
   return LanguageModel.create(kind === 'policy' ? config : { ...config, ...scalarHead }, { seed });
 };
 

@@ -1,36 +1,25 @@
 // The protocol up to the arms (Tang et al. 2024, figure 2): the rater's labels, the golden preference
-// model, the relabelled dataset, the SFT policy, the proxy preference model, the golden policy.
+// model, the relabelled dataset, the SFT policy, the proxy preference model.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { relabel, spoken } from '../../ablations/relabel.js';
 import { datasetOf } from '../../data/dataset.js';
-import { derivedSeed, shuffled } from '../../data/random.js';
+import { derivedSeed } from '../../data/random.js';
 import { mean } from '../../evaluation/statistics.js';
-import { opponentResponses } from '../../evaluation/win-rate.js';
-import { toTrainGoldenPolicy } from '../../judges/checked.js';
 import type { JudgedResponse, PairJudge } from '../../judges/judge.js';
-import { ipo } from '../../objectives/ipo.js';
 import { preference } from '../../objectives/preference.js';
 import { sft } from '../../objectives/sft.js';
 import { datasetPairs } from '../../sources/dataset.js';
-import { onPolicyPairs } from '../../sources/on-policy-pairs.js';
 import type { Example, Text } from '../../text/example.js';
 import { adamW } from '../../training/optimizer.js';
 import { train } from '../../training/train.js';
 import type { PreferenceRecord } from '../../worlds/index.js';
 import type { Artefact, StageContext, Study } from '../study.js';
-import {
-  type Materials,
-  loadJudge,
-  loadModel,
-  newModel,
-  promptsOf,
-  saveModel,
-} from './materials.js';
-import { type ModelRecipe, type Recipe, settingsOf } from './recipe.js';
+import { type Materials, loadJudge, newModel, parametersOf, saveModel } from './materials.js';
+import { type ModelRecipe, settingsOf } from './recipe.js';
 
 /** Of the hidden world and of everything that all seeds share. */
-const worldSeed = 20240508;
+export const worldSeed = 20240508;
 
 type Pairs = readonly PreferenceRecord[];
 
@@ -122,7 +111,7 @@ export const goldenModel = (
       const decided = found.flatMap((p, i) => (clean[i] === 0 ? [] : [clean[i]! > 0 ? p : 1 - p]));
       return {
         ...trained,
-        parameters: recipe.golden.parameters,
+        parameters: parametersOf(materials, recipe.golden.parameters),
         validationAccuracy: mean(found),
         raterAgreement: mean(decided),
       };
@@ -225,7 +214,7 @@ export const sftPolicy = (
         context.tick(step.index, model.steps);
       }
       await saveModel(policy, materials, context.folder);
-      return { parameters: model.parameters, loss };
+      return { parameters: parametersOf(materials, model.parameters), loss };
     },
   });
 };
@@ -250,68 +239,10 @@ export const proxyModel = (
       const judge = await loadJudge('proxy', saved, materials);
       const validationAccuracy = mean(await preferences(judge, validation));
       await judge.dispose?.();
-      return { ...trained, parameters: proxy.parameters, validationAccuracy };
-    },
-  });
-};
-
-/** Prompts of D_golden, each once: arms sample from them, evaluations from the first of them. */
-export const trainingPrompts = ({ pairs }: GoldenPairs): string[] => [
-  ...new Set(pairs.map(({ prompt }) => spoken(prompt))),
-];
-
-/** A deterministic subsample of the training prompts (the paper looks at no others). */
-export const evaluationPrompts = (golden: GoldenPairs, { evaluation }: Recipe): string[] =>
-  shuffled(trainingPrompts(golden), worldSeed, 'evaluation').slice(0, evaluation.prompts);
-
-interface GoldenPolicyResult {
-  /** Its responses to the evaluation prompts. */
-  readonly responses: readonly { readonly text: string; readonly tokens: readonly number[] }[];
-  readonly [key: string]: unknown;
-}
-
-/** Online IPO against the golden judge, the baseline configuration: every arm's fixed opponent. */
-export const goldenPolicy = (
-  study: Study,
-  materials: Materials,
-  { golden, dataset, start }: { golden: Artefact; dataset: Artefact; start: Artefact },
-): Promise<Artefact<GoldenPolicyResult>> => {
-  const { recipe, encoder, sampling } = materials;
-  const { arm, evaluation } = recipe;
-  return study.stage<GoldenPolicyResult>({
-    name: 'golden policy',
-    settings: { arm: { ...arm }, prompts: evaluation.prompts, sampling: { ...sampling } },
-    inputs: [golden, dataset, start],
-    run: async (context) => {
-      const pairs = await readGoldenPairs(dataset, materials);
-      const judge = await loadJudge('golden', golden, materials);
-      await using policy = await loadModel(start, true);
-      const seed = derivedSeed(worldSeed, 'golden policy');
-      const steps = train({
-        policy,
-        source: onPolicyPairs({
-          policy,
-          prompts: promptsOf(trainingPrompts(pairs), encoder),
-          order: 'shuffled',
-          judge: toTrainGoldenPolicy(judge),
-          decode: (response, prompt) => encoder.decode(response, prompt),
-          sampling,
-          seed,
-        }),
-        objective: ipo.make({ beta: arm.beta }),
-        optimizer: adamW({ learningRate: arm.learningRate }),
-        steps: arm.steps,
-        batchSize: arm.batchSize,
-        schedule: { type: 'constant' },
-        ...progress(context),
-      });
-      for await (const { index } of steps) context.tick(index, arm.steps);
-      await judge.dispose?.();
-      await saveModel(policy, materials, context.folder);
-      const prompts = promptsOf(evaluationPrompts(pairs, recipe), encoder);
-      const drawn = await opponentResponses(policy, { prompts, encoder, sampling, seed });
       return {
-        responses: drawn.map(({ text, tokens }) => ({ text, tokens: [...tokens] })),
+        ...trained,
+        parameters: parametersOf(materials, proxy.parameters),
+        validationAccuracy,
       };
     },
   });
