@@ -10,8 +10,6 @@ export interface Tabular {
   readonly logits: ReadonlyMap<string, readonly number[]>;
 }
 
-type Gradient = Map<string, number[]>;
-
 const keyOf = (prefix: readonly number[]): string => prefix.join(',');
 
 const prefixes = (vocab: number, depth: number): number[][] => {
