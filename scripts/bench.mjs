@@ -9,8 +9,10 @@ import { main, root, run, tool } from './lib/run.mjs';
 async function nativeBenches(args) {
   const folder = await buildNative('bench');
   const names = readdirSync(path.join(root, 'native/bench')).filter((file) => file.endsWith('.cc'));
-  // oneDNN's threads would spin on the cores while ours are timed, and the other way round.
-  const env = { OMP_WAIT_POLICY: 'passive' };
+  // As many threads for oneDNN as for ours (matmul_bench's default is 2); they would spin on the
+  // cores while ours are timed, and the other way round.
+  const threads = args.includes('--threads') ? args[args.indexOf('--threads') + 1] : '2';
+  const env = { OMP_WAIT_POLICY: 'passive', OMP_NUM_THREADS: threads };
   for (const name of names) run(path.join(folder, path.basename(name, '.cc')), args, { env });
 }
 
