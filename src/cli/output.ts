@@ -54,3 +54,33 @@ export const checkpointFolder = (argument: string | undefined, option?: string):
     'Give the folder of one Hugging Face checkpoint, as the argument or by --model.',
   );
 };
+
+/** Prints a text that grows token by token; a token may be half a character, which waits. */
+export class GrowingText {
+  #printed = 0;
+  readonly #tokens: number[] = [];
+  readonly #decode: (tokens: Int32Array) => string;
+
+  constructor(decode: (tokens: Int32Array) => string) {
+    this.#decode = decode;
+  }
+
+  push(token: number): void {
+    this.#tokens.push(token);
+    this.#show((text) => text.replace(/\uFFFD+$/u, ''));
+  }
+
+  /** Prints what was still waiting; returns the whole text. */
+  end(): string {
+    return this.#show((text) => text);
+  }
+
+  #show(settledOf: (text: string) => string): string {
+    const settled = settledOf(this.#decode(Int32Array.from(this.#tokens)));
+    if (settled.length > this.#printed) {
+      process.stdout.write(settled.slice(this.#printed));
+      this.#printed = settled.length;
+    }
+    return settled;
+  }
+}

@@ -1,4 +1,5 @@
 // The options of grpo.ts, and which of them go together.
+import { epsilonHighOption, epsilonOption } from './surrogate.js';
 import { optionError, type OptionSpecs, type OptionValues } from './options.js';
 
 const specs = {
@@ -8,17 +9,10 @@ const specs = {
     min: 0,
     help: 'Weight of the KL to the reference in the loss (k3 at each token)',
   },
-  epsilon: {
-    type: 'number',
-    default: 0.2,
-    min: 0,
-    help: 'Ratios beyond 1 - epsilon and 1 + epsilon earn no more',
-  },
+  epsilon: epsilonOption,
   epsilonHigh: {
-    type: 'number',
-    default: null,
-    min: 0,
-    help: 'Upper side of the clip; null is epsilon. Of cispo: the cap of the ratio itself',
+    ...epsilonHighOption,
+    help: `${epsilonHighOption.help}. Of cispo: the cap of the ratio itself`,
   },
   delta: {
     type: 'number',

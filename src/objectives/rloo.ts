@@ -14,7 +14,7 @@ import {
   tokensOf,
   withAdvantages,
 } from './samples.js';
-import { clippedSurrogate, type ClipRange } from './surrogate.js';
+import { clippedSurrogate, type ClipRange, epsilonHighOption, epsilonOption } from './surrogate.js';
 
 const normalisation = 1e-4;
 
@@ -76,18 +76,8 @@ const specs = {
     choices: ['sequence', 'token'],
     help: 'Ratio of the whole response (TRL), or one for each token; both summed over tokens',
   },
-  epsilon: {
-    type: 'number',
-    default: 0.2,
-    min: 0,
-    help: 'Ratios beyond 1 - epsilon and 1 + epsilon earn no more',
-  },
-  epsilonHigh: {
-    type: 'number',
-    default: null,
-    min: 0,
-    help: 'Upper side of the clip; null is epsilon',
-  },
+  epsilon: epsilonOption,
+  epsilonHigh: epsilonHighOption,
   rewardMin: { type: 'number', default: null, help: "Judge's rewards below it count as it" },
   rewardMax: { type: 'number', default: null, help: "Judge's rewards above it count as it" },
   normalizeAdvantages: {

@@ -1,4 +1,5 @@
-// The clipped policy-gradient surrogate that PPO, GRPO and RLOO share.
+// The clipped policy-gradient surrogate that PPO, GRPO and RLOO share, and its range as an option.
+import type { OptionSpec } from './objective.js';
 
 export interface ClipRange {
   /** Ratios below 1 - epsilon and above 1 + epsilonHigh earn no more. */
@@ -7,6 +8,20 @@ export interface ClipRange {
   /** Ratios above it count as it, whatever the advantage's sign (two-sided clipping); or null. */
   readonly delta?: number | null;
 }
+
+export const epsilonOption = {
+  type: 'number',
+  default: 0.2,
+  min: 0,
+  help: 'Ratios beyond 1 - epsilon and 1 + epsilon earn no more',
+} as const satisfies OptionSpec;
+
+export const epsilonHighOption = {
+  type: 'number',
+  default: null,
+  min: 0,
+  help: 'Upper side of the clip; null is epsilon',
+} as const satisfies OptionSpec;
 
 export interface Surrogate {
   readonly loss: number;

@@ -9,7 +9,7 @@ import { Encoder } from '../../text/encoding.js';
 import type { Message, Text } from '../../text/example.js';
 import { Tokenizer } from '../../text/tokenizer.js';
 import { dtypeOf, modelFolder } from '../models.js';
-import { checkpointFolder, note, number, print } from '../output.js';
+import { GrowingText, checkpointFolder, note, number, print } from '../output.js';
 
 interface Options {
   readonly model?: string;
@@ -71,27 +71,19 @@ const answer = async (session: Session, text: Text, turn: number): Promise<strin
     seed: options.seed + turn,
     signal: session.abort.signal,
   });
-  const tokens: number[] = [];
-  let printed = '';
-  const show = (last: boolean): void => {
-    const whole = encoder.decode(Int32Array.from(tokens), prompt);
-    const settled = last ? whole : whole.replace(/\uFFFD+$/u, '');
-    process.stdout.write(settled.slice(printed.length));
-    printed = settled;
-  };
+  const answer = new GrowingText((ids) => encoder.decode(ids, prompt));
   try {
     for await (const { token } of stream) {
-      tokens.push(token);
-      show(false);
+      answer.push(token);
     }
   } catch (error) {
     if (!session.abort.signal.aborted) throw error;
   } finally {
     session.abort = null;
   }
-  show(true);
+  const whole = answer.end();
   print('');
-  return printed;
+  return whole;
 };
 
 const converse = async (session: Session): Promise<void> => {

@@ -6,24 +6,31 @@ import { LanguageModel } from '../../engine/model.js';
 import { AlignlabError } from '../../errors.js';
 import { Tokenizer } from '../../text/tokenizer.js';
 import { modelFolder } from '../models.js';
-import { checkpointFolder, note, number, print } from '../output.js';
+import { GrowingText, checkpointFolder, note, number, print } from '../output.js';
 
-interface Options {
+/** Options that generate() takes under the same name; each has a default here. */
+type Sampling = Required<
+  Pick<
+    SamplingOptions,
+    | 'samples'
+    | 'maxNewTokens'
+    | 'minNewTokens'
+    | 'temperature'
+    | 'topK'
+    | 'topP'
+    | 'minP'
+    | 'repetitionPenalty'
+    | 'presencePenalty'
+    | 'frequencyPenalty'
+  >
+>;
+
+interface Options extends Sampling {
+  readonly seed: number;
   readonly model?: string;
   readonly prompt?: string;
   readonly promptTokens?: string;
-  readonly samples: number;
-  readonly maxNewTokens: number;
-  readonly minNewTokens: number;
-  readonly temperature: number;
-  readonly topK: number;
-  readonly topP: number;
-  readonly minP: number;
-  readonly repetitionPenalty: number;
-  readonly presencePenalty: number;
-  readonly frequencyPenalty: number;
   readonly stop?: string[];
-  readonly seed: number;
   readonly dtype?: Dtype;
   readonly json?: boolean;
 }
@@ -54,22 +61,6 @@ const samplingOf = (options: Options, tokenizer: Tokenizer | null): SamplingOpti
     : {}),
 });
 
-/** Prints a growing text; a token may be half a character, so the whole is decoded each time. */
-class Printer {
-  #printed = 0;
-  readonly #tokens: number[] = [];
-  constructor(readonly tokenizer: Tokenizer) {}
-
-  push(token: number, last = false): void {
-    if (token >= 0) this.#tokens.push(token);
-    const text = this.tokenizer.decode(Int32Array.from(this.#tokens));
-    const settled = last ? text.length : text.replace(/\uFFFD+$/u, '').length;
-    if (settled <= this.#printed) return;
-    process.stdout.write(text.slice(this.#printed, settled));
-    this.#printed = settled;
-  }
-}
-
 const jsonLine = (generation: Generation, tokenizer: Tokenizer | null): string =>
   JSON.stringify({
     sample: generation.sample,
@@ -88,10 +79,13 @@ const run = async (
 ): Promise<void> => {
   const start = performance.now();
   const stream = model.generateStream([prompt], sampling);
-  const live = tokenizer && options.samples === 1 && !options.json ? new Printer(tokenizer) : null;
+  const live =
+    tokenizer && options.samples === 1 && !options.json
+      ? new GrowingText((ids) => tokenizer.decode(ids))
+      : null;
   if (live && options.prompt !== undefined) process.stdout.write(options.prompt);
   for await (const event of stream) live?.push(event.token);
-  live?.push(-1, true);
+  live?.end();
   if (live) print('');
   const generations = await stream.result;
   let tokens = 0;

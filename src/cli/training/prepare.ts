@@ -22,12 +22,7 @@ import {
 import { openEncoder, tokenizerFolder } from './text.js';
 import { openDataset } from '../../data/open.js';
 
-export interface Prepared {
-  readonly config: ResolvedConfig;
-  readonly folder: string;
-  readonly checkpoint: Checkpoint;
-  readonly tokenizer: string;
-  readonly encoder: Encoder;
+interface Rows {
   /** Of the dataset; null for commands that only sample. */
   readonly examples: Items<Example> | null;
   /** Where `examples` is a list: what became of the rows. */
@@ -38,6 +33,14 @@ export interface Prepared {
   readonly heldOutPrompts: readonly PolicyPrompt[] | null;
   /** For the manifest. */
   readonly data: JsonObject;
+}
+
+export interface Prepared extends Rows {
+  readonly config: ResolvedConfig;
+  readonly folder: string;
+  readonly checkpoint: Checkpoint;
+  readonly tokenizer: string;
+  readonly encoder: Encoder;
   /** Tokens of prompt and response together at most. */
   readonly maxLength: number;
 }
@@ -68,15 +71,6 @@ export const checkOutput = async (config: ResolvedConfig): Promise<string> => {
   }
   return output;
 };
-
-interface Rows {
-  readonly examples: Items<Example> | null;
-  readonly loaded: Loaded<Example> | null;
-  readonly prompts: Loaded<PolicyPrompt> | null;
-  readonly heldOut: readonly Example[] | null;
-  readonly heldOutPrompts: readonly PolicyPrompt[] | null;
-  readonly data: JsonObject;
-}
 
 const noRows: Rows = {
   examples: null,

@@ -1,4 +1,5 @@
 // Peaks and envelopes of clouds with intervals over prompts and seeds.
+import { meanOf } from '../../numbers.js';
 import { random } from '../../data/random.js';
 import type { FrontierPoint } from '../../evaluation/frontier.js';
 import { type Interval, quantile } from '../../evaluation/statistics.js';
@@ -77,12 +78,10 @@ export const ofPeaks = (
 /** Mean of the items' values with its interval, by resampling of the items. */
 export const ofMean = (values: readonly number[]): Measured => {
   const stream = random(0, 'mean');
-  const mean = (list: readonly number[]): number =>
-    list.reduce((sum, value) => sum + value, 0) / list.length;
   const found = Float64Array.from({ length: resamples }, () =>
-    mean(values.map(() => values[stream.below(values.length)]!)),
+    meanOf(values.map(() => values[stream.below(values.length)]!)),
   );
-  return { value: mean(values), interval: [quantile(found, 0.025), quantile(found, 0.975)] };
+  return { value: meanOf(values), interval: [quantile(found, 0.025), quantile(found, 0.975)] };
 };
 
 /** Rank correlation; ties share their mean rank. Null where one side has no spread. */

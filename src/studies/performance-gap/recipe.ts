@@ -99,7 +99,6 @@ const quick: Recipe = {
   validation: 512,
   golden: { parameters: 100_000, steps: 600, batchSize: 16, learningRate: 2e-3 },
   sft: { parameters: 27_000, steps: 700, batchSize: 16, learningRate: 5e-3 },
-  proxy: { parameters: 27_000, steps: 250, batchSize: 16, learningRate: 3e-3 },
   arm: { steps: 400, batchSize: 16, learningRate: 5e-4, beta: 0.1 },
   offline: { learningRates: [5e-4, 1.5e-3], betas: [0.1, 0.5] },
   shuffled: { learningRates: [5e-4] },
