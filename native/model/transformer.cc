@@ -6,28 +6,25 @@ namespace alignlab {
 
 void LayOutActivations(Carver& carver, const ModelConfig& c, DType dtype, int64_t tokens,
                        int64_t pages, Keep keep, Activations* a) {
-  const auto residual = [&] { return carver.Matrix(DType::kF32, tokens, c.width); };
+  const auto residual = [&](DType type) { return carver.Matrix(type, tokens, c.width); };
+  const bool backward = keep != Keep::kNothing;
   const auto intermediates = [&](BlockActivations& b) {
+    if (backward) b.x_in = residual(dtype);
     b.qkv = carver.Matrix(dtype, tokens, c.qkv_width());
     b.context = carver.Matrix(dtype, tokens, c.attention_width());
-    b.lse = keep == Keep::kNothing ? nullptr : carver.Take<float>(tokens * c.heads);
-    b.x_mid = c.parallel_residual ? b.x_in : residual();
+    b.lse = backward ? carver.Take<float>(tokens * c.heads) : nullptr;
+    if (backward) b.x_mid = c.parallel_residual ? b.x_in : residual(dtype);
     b.up = carver.Matrix(dtype, tokens, c.up_width());
   };
   a->keep = keep;
   a->blocks.assign(size_t(c.layers), {});
-  a->x = residual();
+  a->x = residual(DType::kF32);
   BlockActivations shared{};
-  if (keep == Keep::kNothing) shared.x_in = a->x;
   if (keep != Keep::kAll) intermediates(shared);
-  // Without a backward pass the residual stream is updated in place.
-  if (keep == Keep::kNothing) shared.x_mid = shared.x_in;
   for (BlockActivations& b : a->blocks) {
     b = shared;
-    if (keep == Keep::kNothing) continue;
-    b.x_in = residual();
+    if (keep == Keep::kInputs) b.entry = residual(DType::kF32);
     if (keep == Keep::kAll) intermediates(b);
-    if (c.parallel_residual) b.x_mid = b.x_in;
   }
   a->normed = carver.Matrix(dtype, tokens, c.width);
   a->q = carver.Matrix(DType::kF32, tokens, c.attention_width());
@@ -136,36 +133,43 @@ void Transformer::Forward(const TokenBatch& batch, const KvStore& kv, Activation
                           const CancelToken& cancel) {
   const int32_t last = *std::max_element(batch.positions.begin(), batch.positions.end());
   rope_.Cover(int64_t(last) + 1, config_);
-  Embed(batch, a.blocks.empty() ? a.x : a.blocks.front().x_in);
+  Embed(batch, a.x);
   for (size_t i = 0; i < a.blocks.size(); ++i) {
     cancel.ThrowIfCancelled();
-    const Tensor x_out = i + 1 < a.blocks.size() ? a.blocks[i + 1].x_in : a.x;
-    Block(int64_t(i), batch, kv, a.blocks[i], x_out, a);
+    if (a.blocks[i].entry.data) Copy(a.x, a.blocks[i].entry);
+    Block(int64_t(i), batch, kv, a.blocks[i], a);
   }
 }
 
 void Transformer::Block(int64_t layer, const TokenBatch& batch, const KvStore& kv,
-                        const BlockActivations& b, Tensor x_out, const Activations& a) {
+                        const BlockActivations& b, const Activations& a) {
   const auto& ops = backend_.ops;
   const LayerSlots& s = parameters_.at().layers[size_t(layer)];
   const KvPages pages = PagesOf(kv, layer);
   const bool parallel = config_.parallel_residual;
 
-  Norm(s.norm1, s.norm1_bias, b.x_in, a.normed);
+  if (b.x_in.data) Copy(a.x, b.x_in);
+  Norm(s.norm1, s.norm1_bias, a.x, a.normed);
   Linear(s.qkv, s.qkv_bias, a.normed, b.qkv);
   ops.qkv(backend_.device, QkvOf(s, batch, pages, b.qkv, a.q));
   ops.attention(backend_.device, AttentionOf(batch, pages, a.q, b.context, b.lse));
-  // A parallel block's second norm reads x_in too, and x_out may be the same memory.
-  if (parallel) Norm(s.norm2, s.norm2_bias, b.x_in, a.normed);
-  const Tensor x_attended = parallel ? x_out : b.x_mid;
-  if (x_attended.data != b.x_in.data) Copy(b.x_in, x_attended);
-  Linear(s.out, s.out_bias, b.context, x_attended, true);
+  // Both norms of a parallel block read the block's entry.
+  if (parallel) Norm(s.norm2, s.norm2_bias, a.x, a.normed);
+  Linear(s.out, s.out_bias, b.context, a.x, true);
 
-  if (!parallel) Norm(s.norm2, s.norm2_bias, b.x_mid, a.normed);
+  if (!parallel) {
+    if (b.x_mid.data) Copy(a.x, b.x_mid);
+    Norm(s.norm2, s.norm2_bias, a.x, a.normed);
+  }
   Linear(s.up, s.up_bias, a.normed, b.up);
   ops.activation(backend_.device, {config_.activation, b.up, a.gated});
-  if (x_out.data != x_attended.data) Copy(x_attended, x_out);
-  Linear(s.down, s.down_bias, a.gated, x_out, true);
+  Linear(s.down, s.down_bias, a.gated, a.x, true);
+}
+
+Tensor Transformer::Restore(Tensor kept, Tensor scratch) {
+  if (kept.dtype == DType::kF32) return kept;
+  Copy(kept, scratch);
+  return scratch;
 }
 
 void Transformer::Backward(const TokenBatch& batch, const KvStore& kv, Activations& a, Tensor d_x,
@@ -173,8 +177,10 @@ void Transformer::Backward(const TokenBatch& batch, const KvStore& kv, Activatio
   for (size_t i = a.blocks.size(); i-- > 0;) {
     cancel.ThrowIfCancelled();
     const BlockActivations& b = a.blocks[i];
-    // Run the block again; a.x is free by now and takes the unwanted output.
-    if (a.keep == Keep::kInputs) Block(int64_t(i), batch, kv, b, a.x, a);
+    if (a.keep == Keep::kInputs) {
+      Copy(b.entry, a.x);
+      Block(int64_t(i), batch, kv, b, a);
+    }
     BlockBackward(int64_t(i), batch, kv, b, a, d_x, g);
   }
   EmbedBackward(batch, d_x);
@@ -203,9 +209,10 @@ void Transformer::MlpBackward(const LayerSlots& s, const BlockActivations& b, co
   ops.activation(backend_.device, {config_.activation, b.up, a.gated});
   LinearBackward(s.down, s.down_bias, d_out, a.gated, g.d_gated);
   ops.activation_backward(backend_.device, {config_.activation, b.up, g.d_gated, g.d_up});
-  Norm(s.norm2, s.norm2_bias, b.x_mid, a.normed, g.stats);
+  const Tensor x_mid = Restore(b.x_mid, a.x);
+  Norm(s.norm2, s.norm2_bias, x_mid, a.normed, g.stats);
   LinearBackward(s.up, s.up_bias, g.d_up, a.normed, g.d_normed);
-  NormBackward(s.norm2, s.norm2_bias, g.d_normed, b.x_mid, g.stats, d_x);
+  NormBackward(s.norm2, s.norm2_bias, g.d_normed, x_mid, g.stats, d_x);
 }
 
 void Transformer::AttentionBackward(const LayerSlots& s, const TokenBatch& batch,
@@ -221,9 +228,10 @@ void Transformer::AttentionBackward(const LayerSlots& s, const TokenBatch& batch
   ops.qkv_backward(backend_.device,
                    {qkv, g.d_q, g.d_k, g.d_v, g.d_qkv, parameters_.GradientVector(s.q_norm),
                     parameters_.GradientVector(s.k_norm)});
-  Norm(s.norm1, s.norm1_bias, b.x_in, a.normed, g.stats);
+  const Tensor x_in = Restore(b.x_in, a.x);
+  Norm(s.norm1, s.norm1_bias, x_in, a.normed, g.stats);
   LinearBackward(s.qkv, s.qkv_bias, g.d_qkv, a.normed, g.d_normed);
-  NormBackward(s.norm1, s.norm1_bias, g.d_normed, b.x_in, g.stats, d_x);
+  NormBackward(s.norm1, s.norm1_bias, g.d_normed, x_in, g.stats, d_x);
 }
 
 }  // namespace alignlab

@@ -12,23 +12,24 @@ namespace alignlab {
 
 // What a block leaves behind for its backward pass. "dtype" as in backend.h.
 struct BlockActivations {
-  Tensor x_in;     // f32 (T, D) residual stream at the block's entry
+  Tensor entry;    // f32 (T, D) residual stream at the block's entry, exact; kInputs only
+  Tensor x_in;     // dtype (T, D) the same as the first norm's backward pass reads it
   Tensor qkv;      // dtype (T, (H + 2G) K) before norm and rotation
   Tensor context;  // dtype (T, H K) what attention returned
   float* lse;      // (T, H); null when no backward follows
-  Tensor x_mid;    // f32 (T, D) after attention; = x_in in a parallel block
+  Tensor x_mid;    // dtype (T, D) after attention; = x_in in a parallel block
   Tensor up;       // dtype (T, F or 2F)
 };
 
 enum class Keep {
   kNothing,  // scoring, decoding: every block uses the same buffers
-  kInputs,   // recomputation: each block keeps x_in, its backward runs the block again
+  kInputs,   // recomputation: each block keeps its entry, its backward runs the block again
   kAll,
 };
 
 struct Activations {
   std::vector<BlockActivations> blocks;
-  Tensor x;       // f32 (T, D) after the last block
+  Tensor x;       // f32 (T, D) the residual stream; scratch of the backward pass
   Tensor normed;  // dtype (T, D) scratch
   Tensor q;       // f32 (T, H K) scratch
   Tensor gated;   // dtype (T, F) scratch
@@ -69,7 +70,7 @@ class Transformer {
   Transformer(const Backend& backend, const ModelConfig& config, Parameters& parameters)
       : backend_(backend), config_(config), parameters_(parameters) {}
 
-  // Fills a.x with the residual stream after the last block.
+  // Leaves the residual stream after the last block in a.x.
   void Forward(const TokenBatch& batch, const KvStore& kv, Activations& a,
                const CancelToken& cancel);
   // From dLoss/dx after the last block (in d_x, f32 (T, D), destroyed) to the gradients of all
@@ -80,8 +81,9 @@ class Transformer {
  private:
   void Embed(const TokenBatch& batch, Tensor x);
   void EmbedBackward(const TokenBatch& batch, Tensor d_x);
+  // One block, on the residual stream a.x in place.
   void Block(int64_t layer, const TokenBatch& batch, const KvStore& kv, const BlockActivations& b,
-             Tensor x_out, const Activations& a);
+             const Activations& a);
   void BlockBackward(int64_t layer, const TokenBatch& batch, const KvStore& kv,
                      const BlockActivations& b, const Activations& a, Tensor d_x,
                      const BackwardBuffers& g);
@@ -97,6 +99,8 @@ class Transformer {
   void Linear(int weight, int bias, Tensor x, Tensor y, bool accumulate = false);
   void LinearBackward(int weight, int bias, Tensor d_y, Tensor x, Tensor d_x);
   void Copy(Tensor from, Tensor to) { backend_.ops.convert(backend_.device, from, to); }
+  // A kept residual stream as the norms' backward pass reads it: f32, in `scratch` if need be.
+  Tensor Restore(Tensor kept, Tensor scratch);
   QkvArgs QkvOf(const LayerSlots& s, const TokenBatch& batch, const KvPages& pages, Tensor qkv,
                 Tensor q) const;
   AttentionArgs AttentionOf(const TokenBatch& batch, const KvPages& pages, Tensor q, Tensor out,
