@@ -24,6 +24,7 @@ export const errorCodes = [
   'DATA_INVALID',
   'TEMPLATE_INVALID',
   'JUDGE_FAILED',
+  'JUDGE_UNDECIDED',
   'RUN_INVALID',
   'INVARIANT_BROKEN',
 ] as const;

@@ -4,7 +4,15 @@ import path from 'node:path';
 
 const evaluationSide = ['sources', 'objectives', 'judges', 'evaluation'];
 const ground = ['checkpoint', 'text', 'data', 'engine', '.'];
-const everything = [...evaluationSide, ...ground, 'training', 'ablations', 'worlds', 'report'];
+const everything = [
+  ...evaluationSide,
+  'policies',
+  ...ground,
+  'training',
+  'ablations',
+  'worlds',
+  'report',
+];
 
 /** Folder of src/ → folders of src/ that it may import, besides itself. '.' is src/ itself. */
 const allowed = {
@@ -16,15 +24,15 @@ const allowed = {
   objectives: ['.'], // numbers in, numbers out: no engine, so their tests need no addon
   judges: ground,
   sources: ['judges', ...ground],
-  evaluation: ['judges', ...ground],
+  policies: ground,
+  evaluation: ['judges', 'policies', ...ground],
   ablations: ['sources', 'judges', ...ground],
   worlds: ['judges', ...ground],
   training: [...evaluationSide, ...ground],
   control: [...everything],
   report: ['evaluation', ...ground],
-  demo: ground,
   studies: [...everything, 'control'],
-  cli: [...everything, 'control', 'studies', 'demo'],
+  cli: [...everything, 'control', 'studies'],
 };
 
 const folderOf = (file) => {

@@ -1,8 +1,8 @@
 // Sampling options and results; the loop itself is native (native/decode/).
 import { AlignlabError } from '../errors.js';
 import { type OptionNames, refuseUnknown } from '../options.js';
-import type { LanguageModel } from './model.js';
 import type { NativeGeneration, NativeSequence } from './native.js';
+import type { PolicyModel } from './policy-model.js';
 
 export interface SamplingOptions {
   /** Tokens to add at most. Default 64. */
@@ -39,7 +39,7 @@ export interface SamplingOptions {
    * Draw from the geometric mixture with another model of the same vocabulary: next-token logits
    * (1 - weight) z + weight z' (Munos et al. 2023, arXiv 2312.00886). `logProbs` stay this model's.
    */
-  readonly mixture?: { readonly model: LanguageModel; readonly weight: number };
+  readonly mixture?: { readonly model: PolicyModel; readonly weight: number };
   /** Sequences decoded at once. Does not change results. Default 64. */
   readonly maxBatch?: number;
   readonly signal?: AbortSignal;

@@ -2,7 +2,7 @@
 // engine's results do not depend on how the work is cut.
 import { requireWhole } from '../options.js';
 import { type Batch, joinBatches, promptWithResponses } from './batch.js';
-import type { LanguageModel } from './model.js';
+import type { PolicyModel, Scorer } from './policy-model.js';
 
 /**
  * Consecutive parts whose sizes add up to at most `budget`; an item that is larger has a part of
@@ -80,7 +80,7 @@ const withSignal = ({ signal }: PassOptions): { signal?: AbortSignal } =>
 
 /** log-probabilities of each response's tokens, in nats. */
 export const logProbsAlong = (
-  model: LanguageModel,
+  model: Scorer,
   groups: readonly TokenGroup[],
   options: PassOptions = {},
 ): Promise<Float32Array[][]> =>
@@ -91,8 +91,8 @@ export const logProbsAlong = (
 
 /** Exact KL(model || other) of the next-token distributions along each response, in nats. */
 export const klAlong = (
-  model: LanguageModel,
-  other: LanguageModel,
+  model: PolicyModel,
+  other: PolicyModel,
   groups: readonly TokenGroup[],
   options: PassOptions = {},
 ): Promise<Float32Array[][]> =>

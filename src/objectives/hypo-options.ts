@@ -9,12 +9,11 @@ const losses = { dpo, ipo, slic };
 
 /** slic's weight of the likelihood is called lambda too. */
 const renamed: Readonly<Record<string, string>> = { nllCoef: 'lambda' };
-const nameHere = (name: string): string => (name === 'lambda' ? 'nllCoef' : name);
 
-const inherited: Record<string, OptionSpec> = {};
-for (const entry of Object.values(losses)) {
-  for (const [name, spec] of Object.entries(entry.options)) inherited[nameHere(name)] ??= spec;
-}
+const { lambda: nllCoef, ...ofSlic } = slic.options;
+// What two losses call alike (beta) is the same option.
+const inherited = { ...dpo.options, ...ipo.options, ...ofSlic, nllCoef } as const;
+const inheritedSpecs: Readonly<Record<string, OptionSpec>> = inherited;
 
 const own = {
   loss: {
@@ -39,7 +38,9 @@ const own = {
   },
 } as const satisfies OptionSpecs;
 
-type HypoOptions = OptionValues<typeof own>;
+const specs = { ...inherited, ...own } as const satisfies OptionSpecs;
+
+type HypoOptions = OptionValues<typeof specs>;
 
 /** The contrastive objective; OPTION_INVALID for an option that another one has. */
 const offline = (options: HypoOptions): Objective => {
@@ -49,11 +50,11 @@ const offline = (options: HypoOptions): Objective => {
     if (Object.hasOwn(own, name)) continue;
     const nameThere = renamed[name] ?? name;
     if (Object.hasOwn(entry.options, nameThere)) given[nameThere] = value;
-    else if (value !== inherited[name]!.default) {
+    else if (value !== inheritedSpecs[name]!.default) {
       throw optionError('hypo', name, value, `The loss ${entry.name} has no such option.`);
     }
   }
   return entry.make(given);
 };
 
-export const hypoOptions = { specs: { ...inherited, ...own }, offline };
+export const hypoOptions = { specs, offline };

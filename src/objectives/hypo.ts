@@ -29,10 +29,26 @@ const logRatios = (sequence: Sequence): Float64Array => {
   return Float64Array.from(sequence.logProbs, (log, t) => log - reference[t]!);
 };
 
-type Weights = (samples: readonly Sequence[]) => readonly ArrayLike<number>[];
+declare const ofScoreFunction: unique symbol;
 
-const spread = (samples: readonly Sequence[], values: readonly number[]): Float64Array[] =>
-  samples.map(({ logProbs }, i) => new Float64Array(logProbs.length).fill(values[i]!));
+/**
+ * By what the gradient of each token's log-probability is multiplied. Derivatives of an estimate of
+ * the KL (the slopes of kl-estimators.ts) are plain numbers and do not pass for such weights.
+ */
+export type ScoreWeights = Float64Array & { readonly [ofScoreFunction]: true };
+
+type Weights = (samples: readonly Sequence[]) => readonly ScoreWeights[];
+
+/** From the values that the samples have: numbers, of which no derivative is taken. */
+const weighing = (values: Float64Array): ScoreWeights => values as ScoreWeights;
+
+const spread = (samples: readonly Sequence[], values: readonly number[]): ScoreWeights[] =>
+  samples.map(({ logProbs }, i) => weighing(new Float64Array(logProbs.length).fill(values[i]!)));
+
+/** The one way from the KL to a gradient: `scale` times the sum of w_t grad log pi(y_t). */
+export const scoreGradient = (weights: ScoreWeights, scale: number): SequenceGradient => ({
+  logProbs: Float32Array.from(weights, (weight) => scale * weight),
+});
 
 /**
  * Unbiased weights w_t with E[sum_t w_t grad log pi(y_t)] = grad KL(pi || ref), by what is taken
@@ -57,13 +73,13 @@ export const klWeights = {
     return spread(samples, leaveOneOut(samples.map((sample) => sumOf(logRatios(sample)))));
   },
   /** sum_(s >= t) l_s: what came before token t has no part in its gradient. */
-  token: (samples) => samples.map((sample) => returnsToGo(logRatios(sample))),
+  token: (samples) => samples.map((sample) => weighing(returnsToGo(logRatios(sample)))),
   /** l_t - K_t + sum_(s > t) K_s: each later log-ratio is replaced by its expectation. */
   exact: (samples) =>
     samples.map((sample) => {
       const [ratios, kl] = [logRatios(sample), tokensOf(sample, 'exactKl')];
       const ahead = returnsToGo(kl);
-      return ratios.map((ratio, t) => ratio - kl[t]! + (ahead[t + 1] ?? 0));
+      return weighing(ratios.map((ratio, t) => ratio - kl[t]! + (ahead[t + 1] ?? 0)));
     }),
 } as const satisfies Readonly<Record<string, Weights>>;
 
@@ -96,9 +112,7 @@ const klTerm = (
       loss += (lambda * kl) / total;
     }
     const scale = lambda / total;
-    return klWeights[baseline](sequences).map((weights) => ({
-      logProbs: Float32Array.from(weights, (weight) => scale * weight),
-    }));
+    return klWeights[baseline](sequences).map((weights) => scoreGradient(weights, scale));
   });
   return { loss, gradients };
 };

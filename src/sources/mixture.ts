@@ -6,7 +6,7 @@ import { uniform } from '../data/random.js';
 import { AlignlabError } from '../errors.js';
 import { refuseUnknown, requireWhole } from '../options.js';
 import type { Example } from '../text/example.js';
-import type { Source, SourceContext } from './source.js';
+import type { Source, SourceContext, UnlabelledSource } from './source.js';
 import { jsonState, readState, requireChoice } from './state.js';
 
 /** As many as asked for, in several takes where one gives fewer; fewer only where it is used up. */
@@ -206,12 +206,22 @@ export interface HybridOptions {
   /** Of a dataset. */
   readonly pairs: Source;
   /** Groups of unlabelled samples of the policy: onPolicyGroups without a judge. */
-  readonly samples: Source;
+  readonly samples: UnlabelledSource;
   /** Prompts sampled for each pair. Default 1. */
   readonly groupsPerPair?: number;
 }
 
 const hybridState = z.strictObject({ pairs: jsonState, samples: jsonState });
+
+/** For programs without types. */
+const requireUnlabelled = (samples: Partial<UnlabelledSource>): void => {
+  if (samples.unlabelled === true) return;
+  throw new AlignlabError(
+    'OPTION_INVALID',
+    'The samples of a hybrid source are unlabelled, and these may carry labels. Give ' +
+      'onPolicyGroups({ … }) without a judge.',
+  );
+};
 
 /**
  * HyPO's data (Song et al. 2024, 2406.01462, algorithm 1): a take of `count` gives `count` pairs and,
@@ -221,6 +231,7 @@ export const hybrid = (options: HybridOptions): Source => {
   const { pairs, samples, groupsPerPair = 1 } = options;
   refuseUnknown('hybrid', options, { pairs: true, samples: true, groupsPerPair: true });
   requireWhole('groupsPerPair', groupsPerPair);
+  requireUnlabelled(samples);
   const parts = { pairs, samples };
   return {
     describe: () => ({

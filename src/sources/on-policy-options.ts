@@ -1,5 +1,5 @@
 // What drawing groups and drawing pairs take from a caller, and what does not fit together.
-import type { LanguageModel } from '../engine/model.js';
+import type { PolicyModel } from '../engine/policy-model.js';
 import { AlignlabError } from '../errors.js';
 import { requireProxy } from '../judges/checked.js';
 import type { Judge } from '../judges/judge.js';
@@ -16,7 +16,7 @@ export interface OnPolicyOptions extends SamplerOptions, Omit<CursorOptions, 'se
   /** Ids of a response to text, for the judge: such as `encoder.decode`. */
   readonly decode?: (response: Int32Array, prompt: Int32Array) => string;
   /** Scores each response at once, so that log-probabilities under it are recorded. */
-  readonly reference?: LanguageModel;
+  readonly reference?: PolicyModel;
   /** Subtracted from the reward of a response that was cut off at the token limit. Default 0. */
   readonly missingEosPenalty?: number;
   /** Of the prompts, for the manifest. */

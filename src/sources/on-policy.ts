@@ -12,7 +12,7 @@ import { type OnPolicyOptions, checkOnPolicy, onPolicyOptions } from './on-polic
 import { type PolicyPrompt, promptsHash } from './prompts.js';
 import type { SampleProvenance, SampledExample } from './provenance.js';
 import { PolicySampler, type Sample } from './sampler.js';
-import type { Source, SourceContext } from './source.js';
+import type { Source, SourceContext, UnlabelledSource } from './source.js';
 import { jsonState, readState } from './state.js';
 
 export type { OnPolicyOptions };
@@ -169,7 +169,7 @@ export abstract class OnPolicySource<Options extends OnPolicyOptions> implements
       if (examples.length > 0) return examples;
     }
     throw new AlignlabError(
-      'JUDGE_FAILED',
+      'JUDGE_UNDECIDED',
       `The judge "${this.options.judge?.name ?? 'none'}" told no difference between the responses ` +
         `to ${attempts} batches of ${count} prompts: all ties or failures. Check the judge, or ` +
         "resolve ties by ties: 'random'.",
@@ -222,11 +222,18 @@ export interface OnPolicyGroupOptions extends OnPolicyOptions {
   readonly samples?: number;
 }
 
+/** Groups that no judge sees, and so without rewards. */
+export interface UnlabelledGroupOptions extends OnPolicyGroupOptions {
+  readonly judge?: never;
+}
+
 class OnPolicyGroups extends OnPolicySource<OnPolicyGroupOptions> {
   readonly #samples: number;
+  readonly unlabelled: boolean;
 
   constructor(options: OnPolicyGroupOptions) {
     super(options);
+    this.unlabelled = !options.judge;
     refuseUnknown('onPolicyGroups', options, { ...onPolicyOptions, samples: true });
     this.#samples = options.samples ?? 4;
     requireWhole('samples', this.#samples);
@@ -269,5 +276,7 @@ class OnPolicyGroups extends OnPolicySource<OnPolicyGroupOptions> {
  * drawn. Rewards are the judge's; a pair judge's are the mean preference over the other samples.
  * Without a judge, as HyPO's samples, there are none.
  */
-export const onPolicyGroups = (options: OnPolicyGroupOptions): Source =>
-  new OnPolicyGroups(options);
+export const onPolicyGroups: {
+  (options: UnlabelledGroupOptions): UnlabelledSource;
+  (options: OnPolicyGroupOptions): Source;
+} = (options: OnPolicyGroupOptions) => new OnPolicyGroups(options) as UnlabelledSource;

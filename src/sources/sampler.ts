@@ -6,7 +6,7 @@ import * as z from 'zod';
 import type { JsonValue } from '../checkpoint/json.js';
 import { derivedSeed } from '../data/random.js';
 import type { SamplingOptions } from '../engine/generate.js';
-import { LanguageModel } from '../engine/model.js';
+import type { PolicyModel } from '../engine/policy-model.js';
 import { AlignlabError, fromSystem } from '../errors.js';
 import type { OptionNames } from '../options.js';
 import type { PolicyPrompt } from './prompts.js';
@@ -18,7 +18,7 @@ import { readState, requireWholeOrEndless } from './state.js';
 export type PolicySampling = Omit<SamplingOptions, 'samples' | 'seed' | 'signal' | 'mixture'>;
 
 export interface SamplerOptions {
-  readonly policy: LanguageModel;
+  readonly policy: PolicyModel;
   readonly sampling?: PolicySampling;
   /** Default 0. */
   readonly seed?: number | bigint;
@@ -77,7 +77,7 @@ export class PolicySampler {
   readonly #options: SamplerOptions;
   readonly #syncEvery: number;
   readonly #sampling: PolicySampling;
-  #snapshot: LanguageModel | null = null;
+  #snapshot: PolicyModel | null = null;
   #snapshotStep: number | null = null;
 
   /** Throws OPTION_INVALID for biased sampling that is not allowed. */
@@ -120,7 +120,7 @@ export class PolicySampler {
   /** One response of an opponent to each prompt. */
   async drawOpponent(
     opponent: Exclude<Opponent, 'policy'>,
-    reference: LanguageModel,
+    reference: PolicyModel,
     weight: number,
     prompts: readonly PolicyPrompt[],
     { firstDraw, context }: { readonly firstDraw: number; readonly context: SourceContext },
@@ -159,8 +159,8 @@ export class PolicySampler {
   async load(folder: string): Promise<void> {
     if (this.#snapshotStep === null) return;
     await this.#snapshot?.dispose();
-    const options = { trainable: false, dtype: this.#options.policy.dtype };
-    this.#snapshot = await LanguageModel.load(join(folder, 'snapshot'), options);
+    this.#snapshot = await this.#options.policy.clone({ trainable: false });
+    await this.#snapshot.loadWeights(join(folder, 'snapshot'));
   }
 
   async dispose(): Promise<void> {
@@ -169,7 +169,7 @@ export class PolicySampler {
   }
 
   /** The model to sample from at this step. */
-  async #current(step: number): Promise<LanguageModel> {
+  async #current(step: number): Promise<PolicyModel> {
     const { policy } = this.#options;
     if (this.#syncEvery === 1) return policy;
     const since = this.#syncEvery === Infinity ? 0 : step - (step % this.#syncEvery);
@@ -187,7 +187,7 @@ export class PolicySampler {
   }
 
   async #generate(
-    model: LanguageModel,
+    model: PolicyModel,
     prompts: readonly PolicyPrompt[],
     draw: {
       readonly generator: Generator;

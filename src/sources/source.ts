@@ -31,3 +31,8 @@ export interface Source {
   readonly size?: number;
   dispose?(): Promise<void>;
 }
+
+/** A source whose examples nobody has judged: it was made without a judge. */
+export interface UnlabelledSource extends Source {
+  readonly unlabelled: true;
+}

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { isTokenizerFile } from '../checkpoint/checkpoint.js';
 import { type JsonObject, isObject, readJsonFile } from '../checkpoint/json.js';
 import { saveFolder } from '../checkpoint/save.js';
-import type { LanguageModel } from '../engine/model.js';
+import type { PolicyModel } from '../engine/policy-model.js';
 import { AlignlabError, fromSystem } from '../errors.js';
 import { writeWhole } from './files.js';
 import { exactJson, toJsonText } from './json-text.js';
@@ -64,12 +64,12 @@ const filesBelow = async (folder: string): Promise<Record<string, number>> => {
 };
 
 /** f32 holds what a bf16 model is too, so nothing is rounded. */
-const saveModel = async (model: LanguageModel, folder: string): Promise<void> => {
+const saveModel = async (model: PolicyModel, folder: string): Promise<void> => {
   await model.save(folder, { dtype: 'F32' });
   if (model.trainable) await model.saveOptimizer(join(folder, 'optimizer'));
 };
 
-const loadModel = async (model: LanguageModel, folder: string): Promise<void> => {
+const loadModel = async (model: PolicyModel, folder: string): Promise<void> => {
   await model.loadWeights(folder);
   if (model.trainable) await model.loadOptimizer(join(folder, 'optimizer'));
 };

@@ -1,5 +1,6 @@
 // What the manifest says of a run: everything that decides its numbers.
 import type { JsonObject } from '../checkpoint/json.js';
+import type { PolicyModel } from '../engine/policy-model.js';
 import { describeOptimizer } from './optimizer.js';
 import type { Settings } from './options.js';
 import { defaultSchedule } from './rates.js';
@@ -11,7 +12,10 @@ const describeCritic = ({ critic, optimizer }: Settings): JsonObject => {
   return { critic: { optimizer: describeOptimizer(own) } };
 };
 
-export const describeRun = (settings: Settings, reference: Reference | null): JsonObject => {
+export const describeRun = (
+  settings: Settings,
+  reference: Reference<PolicyModel> | null,
+): JsonObject => {
   const { objective, source, optimizer, schedule, steps, policy, referenceSync } = settings;
   return {
     ...settings.manifest,

@@ -1,7 +1,7 @@
 // The models of a run, and what is measured of a pass with them.
 import type { AdamWOptions } from '../engine/optimizer.js';
 import type { LanguageModel } from '../engine/model.js';
-import type { ForwardPass } from '../engine/forward-pass.js';
+import type { PolicyModel, PolicyPass } from '../engine/policy-model.js';
 import { AlignlabError } from '../errors.js';
 import type { Objective } from '../objectives/objective.js';
 import type { Example } from '../text/example.js';
@@ -17,9 +17,9 @@ export interface Critic {
 }
 
 export interface Learner {
-  readonly policy: LanguageModel;
+  readonly policy: PolicyModel;
   readonly objective: Objective;
-  readonly reference: Reference | null;
+  readonly reference: Reference<PolicyModel> | null;
   readonly critic: Critic | null;
   /** Tokens of a pass at most. */
   readonly maxTokens: number;
@@ -83,8 +83,8 @@ export const scorePass = async (learner: Learner, pass: Pass): Promise<PassResul
 
 export interface LivePass extends Disposable {
   readonly results: PassResults;
-  readonly policy: ForwardPass;
-  readonly critic: ForwardPass | null;
+  readonly policy: PolicyPass;
+  readonly critic: PolicyPass | null;
 }
 
 export const runPass = async (learner: Learner, pass: Pass): Promise<LivePass> => {
@@ -92,7 +92,7 @@ export const runPass = async (learner: Learner, pass: Pass): Promise<LivePass> =
   const { recompute } = learner;
   const exactKl = await exactKlOf(learner, pass);
   const policy = await learner.policy.forward(batch, { ...options, recompute });
-  let critic: ForwardPass | null = null;
+  let critic: PolicyPass | null = null;
   try {
     if (learner.objective.needs.values) {
       const asked = criticRequest(learner, pass);

@@ -1,7 +1,7 @@
 // The state of a run and one step of it.
 import { performance } from 'node:perf_hooks';
 import type { JsonValue } from '../checkpoint/json.js';
-import type { LanguageModel } from '../engine/model.js';
+import type { PolicyModel } from '../engine/policy-model.js';
 import { AlignlabError } from '../errors.js';
 import type { Objective } from '../objectives/objective.js';
 import { abortable, aborted } from './abortable.js';
@@ -47,7 +47,7 @@ export class Loop {
   #completed = false;
   #begun = false;
 
-  constructor(settings: Settings, reference: Reference | null) {
+  constructor(settings: Settings, reference: Reference<PolicyModel> | null) {
     this.#settings = settings;
     const { policy, objective, critic = null, signal } = settings;
     this.#learner = {
@@ -253,7 +253,7 @@ export class Loop {
   }
 
   /** Models whose weights the run changes, besides the policy. */
-  #models(): Record<string, LanguageModel> {
+  #models(): Record<string, PolicyModel> {
     const { referenceSync, critic } = this.#settings;
     const moving = referenceSync ? this.#learner.reference?.model : undefined;
     return {

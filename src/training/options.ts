@@ -1,6 +1,7 @@
 // Options of train(), checked when it is called.
 import type { JsonObject } from '../checkpoint/json.js';
-import { LanguageModel } from '../engine/model.js';
+import type { LanguageModel } from '../engine/model.js';
+import { type PolicyModel, isPolicyModel } from '../engine/policy-model.js';
 import { AlignlabError } from '../errors.js';
 import type { Objective } from '../objectives/objective.js';
 import { type OptionNames, refuseUnknown, requireWhole } from '../options.js';
@@ -18,24 +19,24 @@ import type { ScheduleOptions } from './schedule.js';
 /** A plan of steps (every n-th, a list, log-spaced), or a function of the step; 1 is the first. */
 export type When = StepPlan | ((step: number) => boolean);
 
-export interface EvaluationContext {
+export interface EvaluationContext<Model extends PolicyModel = LanguageModel> {
   /** Optimiser steps made. */
   readonly step: number;
-  readonly policy: LanguageModel;
-  readonly reference: Reference | null;
+  readonly policy: Model;
+  readonly reference: Reference<Model> | null;
   readonly signal?: AbortSignal;
 }
 
-export interface EvaluateOptions {
+export interface EvaluateOptions<Model extends PolicyModel = LanguageModel> {
   readonly every: When;
   /** Also before the first step. Default false. */
   readonly atStart?: boolean;
   /** Its metrics are recorded, and go to `earlyStop`. */
-  run(context: EvaluationContext): Promise<Readonly<Record<string, number>>>;
+  run(context: EvaluationContext<Model>): Promise<Readonly<Record<string, number>>>;
 }
 
-export interface TrainOptions {
-  readonly policy: LanguageModel;
+export interface TrainOptions<Model extends PolicyModel = LanguageModel> {
+  readonly policy: Model;
   readonly source: Source;
   readonly objective: Objective;
   readonly optimizer: Optimizer;
@@ -45,7 +46,7 @@ export interface TrainOptions {
    * A frozen model, or a Reference such as `cachedReference`. Default, where the objective needs
    * one: a copy of the policy as it is passed, made and disposed of by the loop.
    */
-  readonly reference?: LanguageModel | Reference;
+  readonly reference?: Model | Reference<Model>;
   /** false: the policy is meant to start away from the reference. Default true: checked. */
   readonly startsFromReference?: boolean;
   /**
@@ -73,7 +74,7 @@ export interface TrainOptions {
   readonly recompute?: boolean;
   /** Log the policy's mean entropy in nats. Default false. */
   readonly logEntropy?: boolean;
-  readonly evaluate?: EvaluateOptions;
+  readonly evaluate?: EvaluateOptions<Model>;
   /** When checkpoints are written, by the recorder; with it, also at the end. */
   readonly checkpoints?: When;
   readonly earlyStop?: EarlyStop;
@@ -87,7 +88,7 @@ export interface TrainOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface Settings extends TrainOptions {
+export interface Settings extends TrainOptions<PolicyModel> {
   readonly steps: number;
   readonly batchSize: number;
   readonly normalization: Normalization;
@@ -101,7 +102,10 @@ const refuse = (message: string): never => {
   throw new AlignlabError('OPTION_INVALID', message);
 };
 
-const known: OptionNames<TrainOptions> = {
+/** As train() takes them, of whatever model. */
+type Given = TrainOptions<PolicyModel>;
+
+const known: OptionNames<Given> = {
   policy: true,
   source: true,
   objective: true,
@@ -130,7 +134,7 @@ const known: OptionNames<TrainOptions> = {
   signal: true,
 };
 
-const checkNames = (options: TrainOptions): void => {
+const checkNames = (options: Given): void => {
   refuseUnknown('train()', options, known);
   const { referenceSync, critic, evaluate } = options;
   if (referenceSync) refuseUnknown('referenceSync', referenceSync, { every: true, alpha: true });
@@ -138,9 +142,9 @@ const checkNames = (options: TrainOptions): void => {
   if (evaluate) refuseUnknown('evaluate', evaluate, { every: true, atStart: true, run: true });
 };
 
-const checkModels = (options: TrainOptions): void => {
+const checkModels = (options: Given): void => {
   const { policy, objective, critic, reference, referenceSync } = options;
-  if (!(policy instanceof LanguageModel)) refuse('policy must be a LanguageModel.');
+  if (!isPolicyModel(policy)) refuse('policy must be a LanguageModel, or another trainable model.');
   if (!policy.trainable) refuse('The policy is frozen. Load it with trainable: true.');
   if (critic && !critic.model.trainable)
     refuse('The critic is frozen. Load it with trainable: true.');
@@ -166,12 +170,12 @@ const checkModels = (options: TrainOptions): void => {
   }
   if (!objective.needs.reference)
     refuse(`${objective.name} has no reference to follow the policy.`);
-  if (reference && !(reference instanceof LanguageModel)) {
+  if (reference && !isPolicyModel(reference)) {
     refuse('A reference that follows the policy cannot be cached. Pass a LanguageModel, or none.');
   }
 };
 
-const checkFlow = (options: TrainOptions): void => {
+const checkFlow = (options: Given): void => {
   const { checkpoints, recorder, resume, evaluate, earlyStop } = options;
   if (checkpoints !== undefined && !recorder) {
     refuse('checkpoints need a recorder to write them, such as a run folder.');
@@ -181,7 +185,7 @@ const checkFlow = (options: TrainOptions): void => {
 };
 
 /** Throws OPTION_INVALID. */
-export const checkOptions = (options: TrainOptions): Settings => {
+export const checkOptions = (options: Given): Settings => {
   checkNames(options);
   checkModels(options);
   checkFlow(options);

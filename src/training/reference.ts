@@ -7,6 +7,7 @@ import { type JsonObject, isObject } from '../checkpoint/json.js';
 import { contentHash, filesHash } from '../data/content-hash.js';
 import type { Dtype } from '../engine/load.js';
 import type { LanguageModel } from '../engine/model.js';
+import type { PolicyModel, Scorer } from '../engine/policy-model.js';
 import { AlignlabError, fromSystem } from '../errors.js';
 import type { Example } from '../text/example.js';
 import { appendLines, readJson } from './cache-file.js';
@@ -18,9 +19,9 @@ export interface ReferenceOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface Reference {
+export interface Reference<Model extends PolicyModel = LanguageModel> {
   /** Where there is one: for exact KL, and for a reference that follows the policy. */
-  readonly model?: LanguageModel | undefined;
+  readonly model?: Model | undefined;
   /** For the manifest. */
   describe(): JsonObject;
   /** Of each example, each response: log-probabilities of its tokens. */
@@ -32,7 +33,7 @@ export interface Reference {
 
 /** The log-probabilities of each response of each example under a model. */
 export const scoreExamples = async (
-  model: LanguageModel,
+  model: Scorer,
   examples: readonly Example[],
   { maxTokens, signal }: ReferenceOptions,
 ): Promise<Float32Array[][]> => {
@@ -46,7 +47,7 @@ export const scoreExamples = async (
   return results;
 };
 
-export const frozenReference = (model: LanguageModel): Reference => ({
+export const frozenReference = <Model extends PolicyModel>(model: Model): Reference<Model> => ({
   model,
   describe: () => ({ kind: 'frozen model', dtype: model.dtype }),
   logProbs: (examples, options) => scoreExamples(model, examples, options),

@@ -1,7 +1,7 @@
 // What the loop tells about a run, and what it needs back to go on with one. A run folder
 // (run-folder.ts) implements Recorder; training without a folder uses none.
 import type { JsonObject, JsonValue } from '../checkpoint/json.js';
-import type { LanguageModel } from '../engine/model.js';
+import type { PolicyModel } from '../engine/policy-model.js';
 import type { Source } from '../sources/source.js';
 
 export interface TrainStep {
@@ -31,9 +31,9 @@ export interface TrainState {
 
 export interface CheckpointParts {
   readonly state: TrainState;
-  readonly policy: LanguageModel;
+  readonly policy: PolicyModel;
   /** A reference that moves (EMA, sync), a critic. */
-  readonly models: Readonly<Record<string, LanguageModel>>;
+  readonly models: Readonly<Record<string, PolicyModel>>;
   readonly source: Source;
 }
 

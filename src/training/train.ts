@@ -1,6 +1,6 @@
 // The one training loop: a source gives examples, an objective turns log-probabilities into a loss
 // and its derivatives, the engine carries those back, AdamW steps.
-import type { LanguageModel } from '../engine/model.js';
+import { type PolicyModel, isPolicyModel } from '../engine/policy-model.js';
 import { AlignlabError } from '../errors.js';
 import { aborted } from './abortable.js';
 import { Loop } from './loop.js';
@@ -9,9 +9,9 @@ import { type Reference, frozenReference } from './reference.js';
 import type { TrainStep } from './run.js';
 
 interface OwnedReference {
-  readonly reference: Reference | null;
+  readonly reference: Reference<PolicyModel> | null;
   /** What has to be disposed of. */
-  readonly model: LanguageModel | null;
+  readonly model: PolicyModel | null;
 }
 
 const openReference = async ({
@@ -21,7 +21,7 @@ const openReference = async ({
 }: Settings): Promise<OwnedReference> => {
   if (!objective.needs.reference) return { reference: null, model: null };
   if (reference) {
-    const given = 'logProbs' in reference ? reference : frozenReference(reference);
+    const given = isPolicyModel(reference) ? frozenReference(reference) : reference;
     return { reference: given, model: null };
   }
   const model = await policy.clone({ trainable: false });
@@ -63,5 +63,6 @@ async function* run(settings: Settings): AsyncGenerator<TrainStep, void> {
  * while it runs DATA_INVALID, INVARIANT_BROKEN, NON_FINITE (no step was made), ABORTED, or what
  * the source throws; the policy is then as after the last step that was made.
  */
-export const train = (options: TrainOptions): AsyncGenerator<TrainStep, void> =>
-  run(checkOptions(options));
+export const train = <Model extends PolicyModel>(
+  options: TrainOptions<Model>,
+): AsyncGenerator<TrainStep, void> => run(checkOptions(options));

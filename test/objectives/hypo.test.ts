@@ -2,7 +2,7 @@
 // is computed over every response of an enumerable policy; no label reaches the online samples.
 import test, { type ExecutionContext } from 'ava';
 import { AlignlabError, type ErrorCode } from '../../src/errors.js';
-import { hypo } from '../../src/objectives/hypo.js';
+import { hypo, klWeights, scoreGradient } from '../../src/objectives/hypo.js';
 import { objectiveEntry } from '../../src/objectives/index.js';
 import { klEstimators } from '../../src/objectives/kl-estimators.js';
 import type { Objective, Row } from '../../src/objectives/objective.js';
@@ -346,4 +346,23 @@ test('while the policy is the reference the loss is the offline one, and the KL 
     t.is(loss, 0);
     t.true(gradients.flat().every(({ logProbs }) => logProbs!.every((value) => value === 0)));
   }
+});
+
+test('derivatives of an estimate of the KL are no weights: to take them for such does not compile', (t) => {
+  const [row] = unlabelled(11);
+  const [weights] = klWeights.none(row!.sequences);
+  const ratio = [...row!.sequences[0]!.logProbs].reduce(
+    (sum, log, i) => sum + log - row!.sequences[0]!.reference![i]!,
+    0,
+  );
+  assertNear(
+    t,
+    scoreGradient(weights!, 0.5).logProbs!,
+    [...weights!].map(() => ratio / 2),
+    1e-6,
+  );
+  const slopes = Float64Array.from(weights!, () => klEstimators.k1(ratio).slope);
+  // @ts-expect-error the slope of the sampled mean, whose expectation is no gradient at all
+  const wrong = scoreGradient(slopes, 1);
+  t.true(wrong.logProbs!.every((weight) => weight === 1));
 });

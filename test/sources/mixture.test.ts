@@ -1,5 +1,6 @@
 // Sources made of sources.
 import test from 'ava';
+import { functionJudge } from '../../src/judges/function-judge.js';
 import { datasetSource } from '../../src/sources/dataset.js';
 import { type MixtureOptions, hybrid, mixture } from '../../src/sources/mixture.js';
 import { onPolicyGroups } from '../../src/sources/on-policy.js';
@@ -120,4 +121,29 @@ test('hybrid never goes on with pairs alone', async (t) => {
     (await drain(own, 3)).map(({ length }) => length),
     [6, 6],
   );
+});
+
+test('hybrid takes no samples that a judge has seen', async (t) => {
+  const policy = await tinyPolicy(t);
+  const judge = functionJudge({ name: 'length' }, ({ response }) => response.tokens.length);
+  const offline = datasetSource({ examples: pairs(10) });
+  const judged = onPolicyGroups({ policy, prompts, sampling, judge, decode: () => '' });
+  assertError(
+    t,
+    // @ts-expect-error its samples carry rewards
+    await caught(() => hybrid({ pairs: offline, samples: judged })),
+    'OPTION_INVALID',
+    'unlabelled',
+  );
+  // @ts-expect-error nor does a source that makes no promise
+  const refused = await caught(() => hybrid({ pairs: offline, samples: offline }));
+  assertError(t, refused, 'OPTION_INVALID', 'without a judge');
+  // @ts-expect-error and unlabelled samples have no place for a judge
+  const options: Parameters<typeof hybrid>[0]['samples'] = onPolicyGroups({
+    policy,
+    prompts,
+    judge,
+    decode: () => '',
+  });
+  t.false(options.unlabelled);
 });

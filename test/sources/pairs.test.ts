@@ -89,7 +89,7 @@ test('ties: dropped, for the first as in TRL, or by lot', async (t) => {
   t.deepEqual(await orders({ ties: 'random', seed: 1 }), byLot);
   t.notDeepEqual(await orders({ ties: 'random', seed: 2 }), byLot);
   const error = await caught(() => orders({}));
-  assertError(t, error, 'JUDGE_FAILED', '"stub"', "ties: 'random'");
+  assertError(t, error, 'JUDGE_UNDECIDED', '"stub"', "ties: 'random'");
 });
 
 test('a judge that answers NaN or -1 or throws away its verdicts trains nothing', async (t) => {
@@ -102,7 +102,7 @@ test('a judge that answers NaN or -1 or throws away its verdicts trains nothing'
         )
       ).take(2, { step: 0 }),
     );
-    assertError(t, error, 'JUDGE_FAILED');
+    assertError(t, error, 'JUDGE_UNDECIDED');
   }
 });
 

@@ -62,7 +62,8 @@ const samplingOf = ({ settings }: ResolvedConfig): PolicySampling => ({
   repetitionPenalty: settings.repetition_penalty,
 });
 
-const onPolicyOptions = (parts: SourceParts): OnPolicyOptions => {
+/** Without a judge, which not every source may have. */
+const onPolicyOptions = (parts: SourceParts): Omit<OnPolicyOptions, 'judge'> => {
   const { config, encoder, policy, prompts, reference } = parts;
   const { settings } = config;
   return {
