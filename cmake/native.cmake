@@ -15,9 +15,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 set(kernel_objects)
 function(alignlab_kernels name table)
-  add_library(alignlab_kernels_${name} OBJECT ${native}/cpu/kernels/kernels.cc)
+  add_library(alignlab_kernels_${name} OBJECT ${native}/cpu/kernels/kernels.cc
+                                              ${native}/cpu/kernels/control.cc)
   target_include_directories(alignlab_kernels_${name} PRIVATE ${native})
-  target_compile_definitions(alignlab_kernels_${name} PRIVATE ALIGNLAB_TABLE=${table})
+  target_compile_definitions(alignlab_kernels_${name} PRIVATE ALIGNLAB_TABLE=${table}
+                             ALIGNLAB_CONTROL_TABLE=${table}Control)
   target_compile_options(alignlab_kernels_${name} PRIVATE ${kernel_flags} ${ARGN})
   list(APPEND kernel_objects $<TARGET_OBJECTS:alignlab_kernels_${name}>)
   set(kernel_objects ${kernel_objects} PARENT_SCOPE)
@@ -31,8 +33,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
 endif()
 
 file(GLOB core_sources CONFIGURE_DEPENDS ${native}/model/*.cc ${native}/decode/*.cc
-     ${native}/optimizer/*.cc ${native}/backend/*.cc)
-add_library(alignlab_core STATIC ${native}/cpu/backend.cc ${native}/cpu/isa.cc ${native}/cpu/limits.cc ${native}/cpu/pool.cc
+     ${native}/optimizer/*.cc ${native}/control/*.cc ${native}/backend/*.cc)
+add_library(alignlab_core STATIC ${native}/cpu/backend.cc ${native}/cpu/isa.cc ${native}/cpu/lanes.cc ${native}/cpu/limits.cc
+                                 ${native}/cpu/pool.cc
                                  ${core_sources} ${kernel_objects})
 target_include_directories(alignlab_core PUBLIC ${native})
 target_compile_options(alignlab_core PRIVATE -ffp-contract=off)

@@ -1,5 +1,5 @@
 // The folders of native/ include one another in one direction only:
-// bindings → decode, optimizer → model → backend ← cpu, cuda. Part of `npm run lint`.
+// bindings → decode, optimizer, control → model → backend ← cpu, cuda. Part of `npm run lint`.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { filesBelow } from './lib/native.mjs';
@@ -15,8 +15,9 @@ const allowed = {
   model: ['backend', '.'],
   optimizer: ['model', 'backend', '.'],
   decode: ['model', 'backend', '.'],
+  control: ['backend', '.'],
   // The bindings create the backend, which is why they may see cpu/ (but not its kernels).
-  bindings: ['decode', 'optimizer', 'model', 'backend', 'cpu', '.'],
+  bindings: ['control', 'decode', 'optimizer', 'model', 'backend', 'cpu', '.'],
 };
 const mayIncludeAll = ['test', 'bench'];
 const folderOf = (file) => (file.includes('/') ? file.split('/')[0] : '.');

@@ -1,4 +1,4 @@
-// What `require` of the addon gives: two classes and a few functions about the machine.
+// What `require` of the addon gives: three classes and a few functions about the machine.
 #include <napi.h>
 
 #include <thread>
@@ -7,6 +7,7 @@
 #include "bindings/arguments.h"
 #include "bindings/environment.h"
 #include "bindings/js_error.h"
+#include "bindings/learner_object.h"
 #include "bindings/model_object.h"
 #include "cpu/isa.h"
 #include "cpu/limits.h"
@@ -107,6 +108,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   environment->model_constructor = Napi::Persistent(model);
   environment->pass_constructor = Napi::Persistent(pass);
   exports.Set("NativeModel", model);
+  exports.Set("NativeLearner", LearnerObject::Define(env));
   exports.Set("describe", Napi::Function::New<Describe>(env));
   exports.Set("state", Napi::Function::New<State>(env));
   exports.Set("setThreads", Napi::Function::New<SetThreads>(env));

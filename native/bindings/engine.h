@@ -20,6 +20,7 @@ class Engine {
 
   explicit Engine(Napi::Env env);
   const Backend& backend() const { return backend_.table(); }
+  const ControlOperations& control() const { return backend_.control(); }
   Pool& pool() { return backend_.pool(); }
   Executor& executor() { return executor_; }
 

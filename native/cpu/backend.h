@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "backend/control_operations.h"
 #include "cpu/pool.h"
 
 namespace alignlab {
@@ -14,11 +15,13 @@ class CpuBackend {
   CpuBackend& operator=(const CpuBackend&) = delete;
 
   const Backend& table() const { return table_; }
+  const ControlOperations& control() const { return control_; }
   Pool& pool() { return pool_; }
 
  private:
   Pool pool_;
   Backend table_;
+  ControlOperations control_;
 };
 
 }  // namespace alignlab

@@ -8,10 +8,14 @@
 namespace alignlab {
 
 extern const Operations kOperationsPortable;
+extern const ControlOperations kOperationsPortableControl;
 #if defined(__x86_64__)
 extern const Operations kOperationsAvx2;
 extern const Operations kOperationsAvx512;
 extern const Operations kOperationsAvx512Bf16;
+extern const ControlOperations kOperationsAvx2Control;
+extern const ControlOperations kOperationsAvx512Control;
+extern const ControlOperations kOperationsAvx512Bf16Control;
 
 namespace {
 
@@ -35,11 +39,11 @@ bool HasAvx512Bf16() { return HasAvx512() && __builtin_cpu_supports("avx512bf16"
 
 std::span<const InstructionSet> InstructionSets() {
   static const InstructionSet sets[] = {
-    {"portable", true, &kOperationsPortable},
+    {"portable", true, &kOperationsPortable, &kOperationsPortableControl},
 #if defined(__x86_64__)
-    {"avx2", HasAvx2(), &kOperationsAvx2},
-    {"avx512", HasAvx512(), &kOperationsAvx512},
-    {"avx512bf16", HasAvx512Bf16(), &kOperationsAvx512Bf16},
+    {"avx2", HasAvx2(), &kOperationsAvx2, &kOperationsAvx2Control},
+    {"avx512", HasAvx512(), &kOperationsAvx512, &kOperationsAvx512Control},
+    {"avx512bf16", HasAvx512Bf16(), &kOperationsAvx512Bf16, &kOperationsAvx512Bf16Control},
 #endif
   };
   return sets;

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "backend/backend.h"
+#include "backend/control_operations.h"
 
 namespace alignlab {
 
@@ -11,6 +12,7 @@ struct InstructionSet {
   const char* name;  // "portable", "avx2", "avx512", "avx512bf16"
   bool supported;    // by the processor and the operating system
   const Operations* operations;
+  const ControlOperations* control;
 };
 
 // All that this build contains, the fastest last.

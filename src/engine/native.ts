@@ -128,6 +128,80 @@ export interface NativeModel {
   dispose(): NativeCall<void>;
 }
 
+/** A learner of native/control/settings.h; src/control/learner.ts explains and fills the fields. */
+export interface NativeLearnerSettings {
+  readonly algorithm: number;
+  readonly obsDim: number;
+  readonly actDim: number;
+  readonly hidden: readonly number[];
+  readonly batch: number;
+  readonly realRows: number;
+  readonly policyLearningRate: number;
+  readonly criticLearningRate: number;
+  readonly alphaLearningRate: number;
+  readonly gamma: number;
+  readonly tau: number;
+  readonly backupEntropy: boolean;
+  readonly trainAlpha: boolean;
+  readonly targetEntropy: number;
+  readonly initialAlpha: number;
+  readonly darcClip: number;
+  readonly discriminators: {
+    readonly hidden: readonly number[];
+    readonly batch: number;
+    readonly learningRate: number;
+    readonly noise: number;
+    readonly logitScale: number;
+    readonly normalize: boolean;
+  };
+  readonly h2o: {
+    readonly importanceWeights: boolean;
+    readonly adaptiveGap: boolean;
+    readonly penalty: boolean;
+    readonly linear: boolean;
+    readonly beta: number;
+    readonly nextSamples: number;
+    readonly nextSpread: number;
+    readonly ratioLow: number;
+    readonly ratioHigh: number;
+    readonly gapHigh: number;
+    readonly differenceLimit: number;
+  };
+  readonly cql: { readonly weight: number; readonly temperature: number; readonly actions: number };
+  readonly seeds: BigUint64Array; // (members)
+  readonly simCapacity: number;
+}
+
+/** n transitions of an environment with S observed numbers and A actions. */
+export interface NativeTransitions {
+  readonly n: number;
+  readonly obs: Float32Array; // (n, S)
+  readonly act: Float32Array; // (n, A)
+  readonly rew: Float32Array; // (n)
+  readonly next: Float32Array; // (n, S)
+  readonly done: Uint8Array; // (n)
+}
+
+export interface NativeLearner {
+  readonly step: number;
+  push(member: number, columns: NativeTransitions): void;
+  /** Per member the metrics of native/control/member.h, in order. */
+  update(updates: number): NativeCall<Float64Array>;
+  act(member: number, obs: Float32Array, rows: number, sample: boolean, out: Float32Array): void;
+  inspect(
+    member: number,
+    columns: NativeTransitions,
+  ): { q1: Float32Array; q2: Float32Array; logRatio: Float32Array; gap: Float32Array };
+  /** Member -1: the real data. */
+  read(member: number, first: number, count: number): NativeTransitions;
+  size(member: number): number;
+  parameters(member: number): Float32Array;
+  state(transitions: boolean): Uint8Array;
+  restore(bytes: Uint8Array): void;
+  bytes(): number;
+  dispose(): void;
+}
+
 export interface MemoryEstimate {
   /** Bytes of the weights, in all the forms that are kept. */
   readonly weights: number;
@@ -144,6 +218,10 @@ export interface Native {
     dtype: NativeDtype,
     trainable: boolean,
   ) => NativeModel;
+  readonly NativeLearner: new (
+    settings: NativeLearnerSettings,
+    real: NativeTransitions,
+  ) => NativeLearner;
   describe(): {
     abi: number;
     instructionSets: { name: string; supported: boolean }[];
