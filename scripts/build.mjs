@@ -1,6 +1,6 @@
 // npm run build: the addon and dist/.  npm run build:native: the addon alone
 // (build.mjs native [tests|bench] [--asan] for the others; build.mjs tools only installs).
-import { chmodSync, cpSync, rmSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { buildNative } from './lib/native.mjs';
 import { ensurePackages, ensureTools } from './lib/prepare.mjs';
@@ -19,6 +19,5 @@ await main(async () => {
   if (args[0] === 'native') return;
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   run(tool('tsc'), ['-p', 'tsconfig.build.json']);
-  cpSync(path.join(root, 'src/demo/fables.txt'), path.join(root, 'dist/demo/fables.txt'));
   chmodSync(path.join(root, 'dist/cli/main.js'), 0o755);
 });

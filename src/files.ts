@@ -11,7 +11,7 @@ export const sync = async (path: string): Promise<void> => {
 };
 
 /** Replaces a file at once, durably. */
-export const writeWhole = async (path: string, text: string): Promise<void> => {
+export const writeWhole = async (path: string, text: string | Uint8Array): Promise<void> => {
   const unique = `${process.pid}-${randomBytes(4).toString('hex')}`;
   const temporary = join(dirname(path), `.${basename(path)}.saving-${unique}`);
   try {

@@ -80,11 +80,42 @@ export { type Reference, cachedReference, hashFolder, hashModel } from './traini
 export type { Recorder, TrainState, TrainStep } from './training/run.js';
 export { RunFolder } from './training/run-folder.js';
 export { train } from './training/train.js';
+// Studies.
+export {
+  type Recipe,
+  type RecipeChanges,
+  type RecipeFiles,
+  type StudyOutcome,
+  type StudyRunOptions,
+  experimentIds,
+  performanceGap,
+  recipeOf,
+  recipeOfFiles,
+} from './studies/performance-gap/index.js';
+// Policies over responses that can be listed, and measures of coverage.
+export {
+  EnumerablePolicy,
+  ResponseSpace,
+  exactKl,
+  logLinearPolicy,
+  noPrompt,
+  tabularPolicy,
+} from './policies/index.js';
+export {
+  klBall,
+  klBesideData,
+  massOutside,
+  maxRatio,
+  offlineLogRatio,
+  supportOf,
+} from './evaluation/coverage.js';
+export type { PolicyModel } from './engine/policy-model.js';
 // Evaluation.
 export { bestOfNCurve, bestOfNKl, measureBestOfN } from './evaluation/best-of-n.js';
 export { classifyPairs, selfClassification } from './evaluation/classification.js';
 export { compareFrontiers, peak, upperEnvelope } from './evaluation/frontier.js';
 export { klOfSamples, measureKl } from './evaluation/kl.js';
+export { fitLaw, lawPeak } from './evaluation/overoptimization.js';
 export { perplexity } from './evaluation/perplexity.js';
 export { bootstrapInterval, estimate, wilsonInterval } from './evaluation/statistics.js';
 export { compareResponses, winRate } from './evaluation/win-rate.js';

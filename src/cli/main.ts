@@ -5,10 +5,10 @@ import { Command } from 'commander';
 import { packageVersion } from '../version.js';
 import { chatCommand } from './commands/chat.js';
 import { compareCommand } from './commands/compare.js';
-import { demoCommand } from './commands/demo.js';
 import { evalCommand } from './commands/eval.js';
 import { generateCommand } from './commands/generate.js';
 import { inspectCommand } from './commands/inspect.js';
+import { reportCommand } from './commands/report.js';
 import { scoreCommand } from './commands/score.js';
 import { studyCommand } from './commands/study.js';
 import { verifyCommand } from './commands/verify.js';
@@ -30,7 +30,7 @@ const program = new Command('alignlab')
   .addCommand(scoreCommand)
   .addCommand(verifyCommand)
   .addCommand(studyCommand)
-  .addCommand(demoCommand);
+  .addCommand(reportCommand);
 for (const command of trainingPrograms()) program.addCommand(command);
 
 // A reader that has seen enough (`| head`) ends the command quietly.

@@ -22,6 +22,8 @@ export interface ModelOptions {
 export interface LoadOptions extends ModelOptions {
   /** Put a new scalar head with this many outputs on a language model's backbone. */
   readonly scalarHead?: number;
+  /** Only the first so many blocks of the checkpoint, the final norm after them. */
+  readonly blocks?: number;
 }
 
 export interface CreateOptions extends ModelOptions {
@@ -78,6 +80,31 @@ const withScalarHead = (model: ModelDescription, outputs: number): ModelDescript
   return describeModel(config, 'the config with scalarHead');
 };
 
+/** The same model with its first blocks only. */
+const withBlocks = (model: ModelDescription, blocks: number): ModelDescription => {
+  const { family, shape, config } = model;
+  if (!Number.isInteger(blocks) || blocks < 1 || blocks > shape.layers) {
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      `blocks must be a whole number from 1 to ${shape.layers}, which the checkpoint has, got ` +
+        `${String(blocks)}.`,
+    );
+  }
+  const { layer_types: types } = config;
+  const own = Array.isArray(types) ? { layer_types: types.slice(0, blocks) } : {};
+  return describeModel({ ...config, [family.layersKey]: blocks, ...own }, 'the config with blocks');
+};
+
+/** As the options ask for it; null where that is the checkpoint as it is. */
+const changedBy = (
+  checkpoint: Checkpoint,
+  { scalarHead, blocks }: LoadOptions,
+): ModelDescription | null => {
+  if (scalarHead === undefined && blocks === undefined) return null;
+  const cut = blocks === undefined ? checkpoint : withBlocks(checkpoint, blocks);
+  return scalarHead === undefined ? cut : withScalarHead(cut, scalarHead);
+};
+
 const makeHandle = ({ shape }: ModelDescription, dtype: Dtype, trainable: boolean): ModelHandle => {
   checkDtype(dtype);
   return new ModelHandle(guarded(() => new (native().NativeModel)(shape, dtype, trainable)));
@@ -105,16 +132,19 @@ export const loadModel = async (folder: string, options: LoadOptions): Promise<L
   checkDevice(device);
   const checkpoint = await readCheckpoint(folder);
   const dtype = options.dtype ?? (checkpoint.dtype === 'F32' ? 'f32' : 'bf16');
-  const changed = scalarHead === undefined ? null : withScalarHead(checkpoint, scalarHead);
+  const changed = changedBy(checkpoint, options);
   const description = changed ?? checkpoint;
   const handle = makeHandle(description, dtype, trainable);
   await filled(handle, async () => {
-    if (changed) {
-      const deviation = deviationOf(changed.config);
+    if (scalarHead !== undefined) {
+      const deviation = deviationOf(description.config);
       await handle.run((model) => model.initialise(0n, deviation), signal);
     }
-    const replaced = changed ? ['head', 'scalar'] : [];
-    const tensors = checkpoint.tensors.filter(({ slot }) => !replaced.includes(slot));
+    const replaced = scalarHead === undefined ? [] : ['head', 'scalar'];
+    const wanted = new Set(description.slots.map(({ name }) => name));
+    const tensors = checkpoint.tensors.filter(
+      ({ slot }) => wanted.has(slot) && !replaced.includes(slot),
+    );
     await handle.run(
       (model) => model.read('weights', rangesOfFile(tensors, model.slotNames())),
       signal,

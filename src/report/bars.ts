@@ -1,22 +1,19 @@
 // The specification of bars with error bars. They lie, so that names of any length can be read.
-import type { TopLevelSpec } from 'vega-lite';
 import type { Bar, BarChart } from './chart.js';
 import { axisTitle } from './describe.js';
+import { type Encoding, type Layer, type Plot, framed, plotOf, topOf } from './frame.js';
 import { rangeOf, widthOf, wrap } from './layout.js';
 import { formatInterval, formatNumber } from './numbers.js';
-import { titleLines } from './plane.js';
-import type { Layer } from './plane-labels.js';
-import { config, lookOf } from './style.js';
-import { type SizedSpec, titleHeight } from './svg.js';
+import { lookOf } from './style.js';
+import type { SizedSpec } from './svg.js';
 
 const unique = (values: readonly string[]): string[] => [...new Set(values)];
-const wrapped = (category: string): string => wrap(category, 24).join('\n');
 
-const rowOf = ({ category, arm, value, low, high }: Bar) => {
+const rowOf = ({ category, arm, value, low, high }: Bar, characters: number) => {
   const ends = low === undefined || high === undefined ? '' : ` (${formatInterval([low, high])})`;
   const outermost = value < 0 ? Math.min(value, low ?? value) : Math.max(value, high ?? value);
   return {
-    category: wrapped(category),
+    category: wrap(category, characters).join('\n'),
     arm: arm ?? '',
     value,
     ...(ends ? { low, high } : {}),
@@ -137,81 +134,80 @@ const categoryLayers = (categories: readonly string[], height: number): Layer[] 
   });
 };
 
-export const barSpec = (chart: BarChart): SizedSpec => {
-  const { value, bars, width: outer = 600 } = chart;
-  const rows = bars.map(rowOf);
+const longest = (texts: readonly string[]): number =>
+  texts.reduce((most, text) => Math.max(most, widthOf(text)), 0);
+
+const encodingOf = (
+  { value }: BarChart,
+  domain: readonly number[],
+  categories: readonly string[],
+  arms: readonly string[],
+): Encoding => ({
+  x: {
+    type: 'quantitative',
+    scale: { domain: [...domain], nice: false },
+    axis: {
+      title: axisTitle(value),
+      tickCount: 5,
+      ...(value.format === undefined ? {} : { format: value.format }),
+    },
+  },
+  y: {
+    field: 'category',
+    type: 'nominal',
+    sort: null,
+    scale: { domain: [...categories], paddingInner: gaps.inner, paddingOuter: gaps.outer },
+    axis: { title: null, ticks: false, domain: false, grid: false, labels: false },
+  },
+  ...(arms.length > 1
+    ? { yOffset: { field: 'arm', type: 'nominal', scale: { domain: [...arms] } } }
+    : {}),
+  color: {
+    type: 'nominal',
+    scale: { domain: [...arms], range: arms.map((_, i) => lookOf(i).colour) },
+    legend: null,
+  },
+});
+
+/** Names of the arms in the order of their colours; none where bars have no arms. */
+export const armsOf = ({ bars }: BarChart): string[] => {
+  const arms = unique(bars.map(({ arm = '' }) => arm));
+  return arms.length > 1 || (arms[0] ?? '') !== '' ? arms : [];
+};
+
+/** `keyed` false: the names of the arms stand elsewhere. */
+export const barSpec = (chart: BarChart, { keyed = true } = {}): SizedSpec => {
+  const { value, bars, width = 600 } = chart;
+  const rows = bars.map((bar) => rowOf(bar, width < 480 ? 14 : 24));
   const categories = unique(rows.map(({ category }) => category));
   const arms = unique(rows.map(({ arm }) => arm));
-  const keyed = arms.length > 1 || (arms[0] ?? '') !== '';
-  const longest = (texts: readonly string[]): number =>
-    texts.reduce((most, text) => Math.max(most, widthOf(text)), 0);
-  const title = titleLines(chart.title, outer);
-  const padding = {
+  const named = keyed ? armsOf(chart) : [];
+  const margins = {
     left: longest(categories.flatMap((category) => category.split('\n'))) + 20,
-    right: keyed ? longest(arms) + 34 : 24,
-    top: 12 + title.length * titleHeight,
+    right: named.length > 0 ? longest(named) + 34 : 24,
+    top: topOf(chart.title, width),
     bottom: 50,
   };
   const natural = Math.max(2, categories.length * (arms.length + 0.6)) * barHeight;
-  const tall =
-    chart.height ?? Math.max(natural, keyed ? arms.length * 20 : 0) + padding.top + padding.bottom;
-  const [width, height] = [
-    outer - padding.left - padding.right,
-    tall - padding.top - padding.bottom,
-  ];
+  const height =
+    chart.height ?? Math.max(natural, named.length * 20) + margins.top + margins.bottom;
+  const plot: Plot = plotOf(width, height, margins);
   const ends = rows.flatMap(({ value: end, low = end, high = end }) => [end, low, high]);
-  const domain = [...rangeOf({ include: [0, ...(value.include ?? [])] }, ends, 0.16)];
-  const empty: Layer = {
-    data: { values: [{}] },
-    mark: { type: 'text', text: 'No data yet', fontSize: 14, opacity: 0.7, aria: false },
-    encoding: { x: { value: width / 2 }, y: { value: height / 2 }, yOffset: { value: 0 } },
-  };
-  const spec: TopLevelSpec = {
+  const domain = rangeOf({ include: [0, ...(value.include ?? [])] }, ends, 0.16);
+  const empty = rows.length === 0;
+  return framed({
+    title: chart.title,
     width,
     height,
-    padding,
-    autosize: 'none',
-    config: config as unknown as NonNullable<TopLevelSpec['config']>,
-    encoding: {
-      x: {
-        type: 'quantitative',
-        scale: { domain, nice: false },
-        axis: {
-          title: axisTitle(value),
-          tickCount: 5,
-          ...(value.format === undefined ? {} : { format: value.format }),
-        },
-      },
-      y: {
-        field: 'category',
-        type: 'nominal',
-        sort: null,
-        scale: { domain: categories, paddingInner: gaps.inner, paddingOuter: gaps.outer },
-        axis: {
-          title: null,
-          ticks: false,
-          domain: false,
-          grid: false,
-          labels: false,
-        },
-      },
-      ...(arms.length > 1
-        ? { yOffset: { field: 'arm', type: 'nominal', scale: { domain: arms } } }
-        : {}),
-      color: {
-        type: 'nominal',
-        scale: { domain: arms, range: arms.map((_, i) => lookOf(i).colour) },
-        legend: null,
-      },
-    },
-    layer:
-      rows.length === 0
-        ? [empty]
-        : [
-            ...barLayers(rows, value.format),
-            ...categoryLayers(categories, height),
-            ...(keyed ? keyLayers(arms, width) : []),
-          ],
-  };
-  return { spec, heading: title, width: outer, height: tall };
+    margins,
+    encoding: encodingOf(chart, domain, categories, arms),
+    layers: empty
+      ? []
+      : [
+          ...barLayers(rows, value.format),
+          ...categoryLayers(categories, plot.height),
+          ...keyLayers(named, plot.width),
+        ],
+    empty,
+  });
 };

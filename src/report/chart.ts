@@ -3,6 +3,7 @@
 import { type FrontierPoint, upperEnvelope } from '../evaluation/frontier.js';
 import { mean } from '../evaluation/statistics.js';
 import { AlignlabError } from '../errors.js';
+import { checkName } from './figure.js';
 
 export interface Axis {
   readonly title: string;
@@ -31,6 +32,8 @@ export interface Point {
 /** All checkpoints of all runs of a method. */
 export interface Cloud {
   readonly label: string;
+  /** Which of the colours, dashes and symbols it has; default its place in the list. */
+  readonly look?: number;
   readonly points: readonly Point[];
   /** Corners of the upper envelope by rising x; drawn as a staircase. */
   readonly envelope?: readonly Point[];
@@ -46,6 +49,8 @@ export interface BandPoint extends Point {
 
 export interface Arm {
   readonly label: string;
+  /** Which of the colours, dashes and symbols it has; default its place in the list. */
+  readonly look?: number;
   readonly points: readonly BandPoint[];
 }
 
@@ -109,6 +114,7 @@ export interface SmallMultiples extends Frame {
 /** What all clouds or arms of a plane chart have in common. */
 export interface Series {
   readonly label: string;
+  readonly look?: number;
   readonly points: readonly BandPoint[];
   readonly envelope?: readonly Point[];
 }
@@ -148,15 +154,6 @@ export const armOverSeeds = (label: string, runs: readonly (readonly Point[])[])
 
 const refuse = (name: string, what: string): never => {
   throw new AlignlabError('OPTION_INVALID', `The figure "${name}" ${what}`);
-};
-
-export const checkName = (name: string): string => {
-  if (/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) return name;
-  throw new AlignlabError(
-    'OPTION_INVALID',
-    `"${name}" cannot name a figure, because a file is called after it. Use lower case letters, ` +
-      'digits and single hyphens, as in "fig-1-summarise".',
-  );
 };
 
 const checkFinite = (name: string, value: number | undefined, place: string): void => {
@@ -216,7 +213,10 @@ const checkPlane = (chart: PlaneChart): void => {
     seriesOf(chart).map(({ label }) => label),
     'arms',
   );
-  for (const { label, points, envelope = [] } of seriesOf(chart)) {
+  for (const { label, look = 0, points, envelope = [] } of seriesOf(chart)) {
+    if (!Number.isSafeInteger(look) || look < 0) {
+      refuse(name, `gives "${label}" the look ${look}. Count from 0.`);
+    }
     [...points, ...envelope].forEach((point: BandPoint, i) => {
       const place = `of point ${i + 1} of "${label}"`;
       checkFinite(name, point.x, `x ${place}`);

@@ -1,56 +1,106 @@
-// Small multiples: panels side by side under one key.
-import { type SmallMultiples, seriesOf } from './chart.js';
-import { widthOf } from './layout.js';
-import { planeSpec, rangesOf, titleLines } from './plane.js';
-import { type Look, lookOf } from './style.js';
-import { type Drawing, draw, headingOf, nested, textAt, titleHeight } from './svg.js';
+// Panels under one key: small multiples, and any chart for pages too narrow for names at its side.
+import { armsOf, barSpec } from './bars.js';
+import {
+  type BarChart,
+  type PlaneChart,
+  type Series,
+  type SmallMultiples,
+  seriesOf,
+} from './chart.js';
+import { type Drawing, headingOf, nested, titleHeight } from './drawing.js';
+import { titleLines } from './frame.js';
+import { type KeyEntry, keyOf } from './key.js';
+import { curveOf } from './plane-labels.js';
+import { planeSpec, rangesOf } from './plane.js';
+import { lookOf } from './style.js';
+import { draw } from './svg.js';
 
 const gap = 12;
-const row = 20;
 
-const marks: Readonly<Record<string, string>> = {
-  circle: '<circle r="4"/>',
-  square: '<rect x="-3.5" y="-3.5" width="7" height="7"/>',
-  'triangle-up': '<path d="M-4.5,4L4.5,4L0,-4Z"/>',
-  'triangle-down': '<path d="M-4.5,-4L4.5,-4L0,4Z"/>',
-  diamond: '<path d="M0,-5L4,0L0,5L-4,0Z"/>',
-  cross: '<path d="M-4.5,-1.5h3v-3h3v3h3v3h-3v3h-3v-3h-3Z"/>',
+/** Pixels; a phone's page less its margins. */
+export const narrowWidth = 360;
+
+interface Keyed {
+  readonly title: string | undefined;
+  readonly width: number;
+  readonly entries: readonly KeyEntry[];
+  readonly columns: number;
+}
+
+const heightAbove = ({ title, width, entries }: Keyed): number => {
+  const top = titleLines(title, width).length * titleHeight + 8;
+  return top + keyOf(entries, width, top).height;
 };
 
-/** The names of the arms in rows below `top`, and the height that they take. */
-const keyOf = (looks: ReadonlyMap<string, Look>, width: number, top: number) => {
-  let [x, y] = [gap, top + row / 2];
-  let body = '';
-  for (const [label, { colour, symbol }] of looks) {
-    const size = widthOf(label) + 34;
-    if (x > gap && x + size > width) [x, y] = [gap, y + row];
-    const style = `font-size="12" font-weight="600" fill="${colour}"`;
-    body += `<g transform="translate(${x + 5},${y})" fill="${colour}">${marks[symbol]}</g>`;
-    body += textAt(x + 15, y + 4, style, label);
-    x += Math.round(size);
-  }
-  return { body, height: looks.size === 0 ? 0 : y - top + row / 2 + 4 };
+/** Panels of one size, row by row below the title and the key. */
+const joined = (keyed: Keyed, panels: readonly Drawing[]): Drawing => {
+  const { title, width, entries, columns } = keyed;
+  const titles = titleLines(title, width);
+  const above = heightAbove(keyed);
+  const rows = Math.ceil(panels.length / columns);
+  const [size, height] = [panels[0]?.width ?? 0, panels[0]?.height ?? 0];
+  const key = keyOf(entries, width, titles.length * titleHeight + 8);
+  const body = panels.map((panel, i) =>
+    nested(panel, (i % columns) * (size + gap), above + Math.floor(i / columns) * (height + gap)),
+  );
+  return {
+    width,
+    height: above + rows * (height + gap) - gap,
+    body: [headingOf(titles), key.body, ...body].join(''),
+  };
+};
+
+const hasLine = (chart: PlaneChart, series: Series): boolean => curveOf(chart, series).length > 1;
+
+const entriesOf = (panels: readonly PlaneChart[]): KeyEntry[] => {
+  const all = panels.flatMap((panel) =>
+    seriesOf(panel).map((series) => ({ ...series, line: hasLine(panel, series) })),
+  );
+  return [...new Set(all.map(({ label }) => label))].map((label, i) => ({
+    label,
+    look: lookOf(all.find((each) => each.label === label)?.look ?? i),
+    line: all.some((each) => each.label === label && each.line),
+  }));
 };
 
 export const drawMultiples = async (chart: SmallMultiples): Promise<Drawing> => {
-  const { panels, columns = 2, width = 600, ownAxes = false } = chart;
-  const labels = [...new Set(panels.flatMap((panel) => seriesOf(panel).map(({ label }) => label)))];
-  const looks = new Map(labels.map((label, i) => [label, lookOf(i)]));
-  const titles = titleLines(chart.title, width);
-  const top = titles.length * titleHeight + 8;
-  const key = keyOf(looks, width, top);
+  const { title, panels, columns = 2, width = 600, ownAxes = false } = chart;
+  const keyed = { title, width, entries: entriesOf(panels), columns };
   const rows = Math.ceil(panels.length / columns);
   const size = Math.floor((width - gap * (columns - 1)) / columns);
-  const above = top + key.height;
-  const fitting = chart.height === undefined ? 0 : (chart.height - above - gap * (rows - 1)) / rows;
+  const left = (chart.height ?? 0) - heightAbove(keyed) - gap * (rows - 1);
+  const fitting = chart.height === undefined ? 0 : left / rows;
   const height = Math.max(160, Math.floor(fitting) || Math.round(size * 0.82));
-  const shared = ownAxes ? {} : { ranges: rangesOf(panels) };
-  let body = headingOf(titles) + key.body;
-  for (const [i, panel] of panels.entries()) {
-    const sized = planeSpec({ ...panel, width: size, height }, { labels: false, looks, ...shared });
-    const [column, line] = [i % columns, Math.floor(i / columns)];
-    const drawing = await draw(sized);
-    body += nested(drawing, column * (size + gap), above + line * (height + gap));
+  const looks = new Map(keyed.entries.map(({ label, look }) => [label, look]));
+  const options = { labels: false, looks, ...(ownAxes ? {} : { ranges: rangesOf(panels) }) };
+  const drawings: Drawing[] = [];
+  for (const panel of panels) {
+    drawings.push(await draw(planeSpec({ ...panel, width: size, height }, options)));
   }
-  return { width, height: above + rows * (height + gap), body };
+  return joined(keyed, drawings);
+};
+
+/** The same chart, 360 pixels wide, with its key above it. */
+export const drawNarrow = async (
+  chart: PlaneChart | BarChart | SmallMultiples,
+): Promise<Drawing> => {
+  const width = narrowWidth;
+  if (chart.kind === 'multiples') {
+    const { height: _, ...rest } = chart;
+    return drawMultiples({ ...rest, width, columns: 1 });
+  }
+  const { title, height: _, ...bare } = chart;
+  const keyed = { title, width, columns: 1 };
+  if (bare.kind === 'bars') {
+    const entries = armsOf(bare).map((label, i) => ({
+      label,
+      look: { ...lookOf(i), symbol: 'square' },
+      line: false,
+    }));
+    return joined({ ...keyed, entries }, [
+      await draw(barSpec({ ...bare, width }, { keyed: false })),
+    ]);
+  }
+  const sized = planeSpec({ ...bare, width, height: 290 }, { labels: false });
+  return joined({ ...keyed, entries: entriesOf([bare]) }, [await draw(sized)]);
 };

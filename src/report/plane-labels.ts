@@ -1,10 +1,8 @@
 // Names of clouds and arms beside their chart, at the height where each ends.
-import type { TopLevelSpec } from 'vega-lite';
 import { type BandPoint, type PlaneChart, type Series, seriesOf } from './chart.js';
+import type { Layer } from './frame.js';
 import { type Range, positionOf, spread, wrap } from './layout.js';
 import type { Look } from './style.js';
-
-export type Layer = Extract<TopLevelSpec, { layer: unknown }>['layer'][number];
 
 const lineHeight = 15;
 

@@ -1,12 +1,13 @@
 // The specification of a chart with two numeric axes: clouds or arms, labelled where they end.
-import type { TopLevelSpec } from 'vega-lite';
 import { type Axis, type BandPoint, type PlaneChart, type Series, seriesOf } from './chart.js';
 import { axisTitle } from './describe.js';
-import { type Range, logTicks, rangeOf, widthOf, wrap } from './layout.js';
+import { type Layer, type Plot, framed, plotOf, topOf } from './frame.js';
+import { titleHeight } from './drawing.js';
+import { type Range, logTicks, positionOf, rangeOf, widthOf, wrap } from './layout.js';
 import { formatInterval, formatNumber } from './numbers.js';
-import { type Look, config, lookOf } from './style.js';
-import { type Layer, curveOf, labelLayers, textsOf, wrapLabel } from './plane-labels.js';
-import { type SizedSpec, titleHeight } from './svg.js';
+import { curveOf, labelLayers, textsOf, wrapLabel } from './plane-labels.js';
+import { type Look, lookOf } from './style.js';
+import type { SizedSpec } from './svg.js';
 
 export interface PlaneOptions {
   /** Of both axes, where panels share them. */
@@ -17,7 +18,7 @@ export interface PlaneOptions {
   readonly looks?: ReadonlyMap<string, Look>;
 }
 
-const tickWidth = 44; // room for labels of the y axis
+const tickWidth = 50; // room for labels of the y axis
 
 export const rangesOf = (charts: readonly PlaneChart[]): { x: Range; y: Range } => {
   const series = charts.flatMap((chart) => seriesOf(chart));
@@ -72,22 +73,37 @@ const noteOf = (label: string, most: number, point: BandPoint, chart: PlaneChart
   return `${label}: ${place}${count}${note === undefined ? '' : `\n${note}`}`;
 };
 
-const nameOnLine = (y: number, label: string, width: number): Layer => ({
+/** Below its line, or above where the axis is near. */
+const nameOnLine = (y: number, label: string, width: number, above: boolean): Layer => ({
   data: { values: [{ y, label }] },
-  mark: { type: 'text', align: 'right', dy: 9, fontSize: 11, opacity: 0.8, aria: false },
+  mark: {
+    type: 'text',
+    align: 'right',
+    dy: above ? -7 : 9,
+    fontSize: 11,
+    opacity: 0.8,
+    aria: false,
+  },
   encoding: { x: { value: width }, text: { field: 'label' } },
 });
 
 /** Lines across the plot; their names stand beside it, or on them where there is no room. */
-const referenceLayers = (chart: PlaneChart, width: number, named: boolean): Layer[] =>
-  (chart.references ?? []).flatMap(({ y, label }): Layer[] => [
+const referenceLayers = (
+  chart: PlaneChart,
+  { width, height }: Plot,
+  range: Range,
+  named: boolean,
+): Layer[] => {
+  const place = positionOf(chart.y.scale, range, height, 0);
+  return (chart.references ?? []).flatMap(({ y, label }): Layer[] => [
     {
       data: { values: [{ y }] },
       mark: { type: 'rule', color: 'currentColor', opacity: 0.55, strokeDash: [1, 3], aria: false },
       encoding: { x: { value: 0 }, x2: { value: width } },
     },
-    ...(named ? [nameOnLine(y, label, width)] : []),
+    ...(named ? [nameOnLine(y, label, width, place(y) > height - 16)] : []),
   ]);
+};
 
 /** Points as they are; hollow where a point has fewer seeds than the most of its arm. */
 const pointLayers = (chart: PlaneChart, series: Series, look: Look): Layer[] => {
@@ -156,58 +172,43 @@ const seriesLayers = (chart: PlaneChart, series: Series, look: Look): Layer[] =>
   return chart.kind === 'scatter' ? [...points, ...line] : [...bands, ...line, ...points];
 };
 
-const emptyLayer = (width: number, height: number): Layer => ({
-  data: { values: [{}] },
-  mark: { type: 'text', text: 'No data yet', fontSize: 14, opacity: 0.7, aria: false },
-  encoding: { x: { value: width / 2 }, y: { value: height / 2 } },
-});
-
-export const titleLines = (title: string | undefined, width: number): string[] =>
-  title === undefined ? [] : wrap(title, Math.floor(width / 7.8));
-
 export const planeSpec = (
   chart: PlaneChart,
   { ranges = rangesOf([chart]), labels = true, looks = new Map() }: PlaneOptions = {},
 ): SizedSpec => {
   const { width: outer = 600, height: tall = 360 } = chart;
   const series = seriesOf(chart);
-  const own = series.map(({ label }, i) => looks.get(label) ?? lookOf(i));
+  const own = series.map(({ label, look }, i) => looks.get(label) ?? lookOf(look ?? i));
   const names = (chart.references ?? []).flatMap(({ label }) => wrapLabel(label));
   const widest = [...series.flatMap(textsOf), ...names].reduce(
     (most, text) => Math.max(most, widthOf(text)),
     0,
   );
-  const title = titleLines(chart.title, outer);
   const right = labels && widest > 0 ? widest + 30 : 14;
-  const top = 12 + title.length * titleHeight;
   const xTitle = titleOf(chart.x, outer - right - tickWidth - titleHeight);
-  const bottom = 32 + titleHeight * xTitle.length;
-  const height = tall - top - bottom;
-  const yTitle = titleOf(chart.y, height);
-  const padding = { left: tickWidth + 6 + titleHeight * yTitle.length, right, top, bottom };
-  const width = outer - padding.left - padding.right;
-  const empty = series.every(({ points }) => points.length === 0);
-  const frame: Layer = {
+  const [top, bottom] = [topOf(chart.title, outer), 32 + titleHeight * xTitle.length];
+  const yTitle = titleOf(chart.y, tall - top - bottom);
+  const margins = { left: tickWidth + 6 + titleHeight * yTitle.length, right, top, bottom };
+  const plot = plotOf(outer, tall, margins);
+  const corner: Layer = {
     data: { values: [{ x: ranges.x[0], y: ranges.y[0] }] },
     mark: { type: 'point', opacity: 0, aria: false },
   };
-  const spec: TopLevelSpec = {
-    width,
-    height,
-    padding,
-    autosize: 'none',
-    config: config as unknown as NonNullable<TopLevelSpec['config']>,
+  return framed({
+    title: chart.title,
+    width: outer,
+    height: tall,
+    margins,
     encoding: {
       x: encoded(chart.x, 'x', ranges.x, xTitle),
       y: encoded(chart.y, 'y', ranges.y, yTitle),
     },
-    layer: [
-      frame,
-      ...referenceLayers(chart, width, !labels),
+    layers: [
+      corner,
+      ...referenceLayers(chart, plot, ranges.y, !labels),
       ...series.flatMap((each, i) => seriesLayers(chart, each, own[i]!)),
-      ...(empty ? [emptyLayer(width, height)] : []),
-      ...(labels ? labelLayers(chart, own, { width, height, ranges }) : []),
+      ...(labels ? labelLayers(chart, own, { ...plot, ranges }) : []),
     ],
-  };
-  return { spec, heading: title, width: outer, height: tall };
+    empty: series.every(({ points }) => points.length === 0),
+  });
 };

@@ -2,8 +2,8 @@
 import type { JsonObject } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
 import type { Interval } from '../evaluation/statistics.js';
-import { checkName } from './chart.js';
-import type { Figure } from './charts.js';
+import { type DiagramDescription, checkDiagram } from './diagram.js';
+import { type Figure, checkData, checkName } from './figure.js';
 import { formatInterval, formatNumber } from './numbers.js';
 
 /** undetermined: measured, and the interval leaves it open. */
@@ -56,6 +56,8 @@ export interface Report {
   readonly title: string;
   /** What is asked, in a sentence or two. */
   readonly question: string;
+  /** How the study is made, drawn after the question. */
+  readonly protocol?: DiagramDescription;
   /** Paragraphs: what was found. */
   readonly summary?: readonly string[];
   readonly signatures: readonly Signature[];
@@ -63,6 +65,8 @@ export interface Report {
   /** Generations of several policies side by side. */
   readonly samples?: readonly Sample[];
   readonly settings: Readonly<Record<string, string | number | boolean>>;
+  /** Where the procedure is not that of the paper, and why. */
+  readonly deviations?: readonly string[];
   readonly manifest: JsonObject;
   /** Commands that do it again, and what they need. */
   readonly reproduce: readonly string[];
@@ -114,7 +118,8 @@ const checkFigure = (figure: ReportFigure, ids: ReadonlySet<string>): void => {
   if (unknown !== undefined) {
     refuse(`The figure "${figure.name}" shows the signature ${unknown}, which the report lacks.`);
   }
-  if (isPlainSvg(figure.svg)) return;
+  if (figure.data) checkData(figure.name, figure.data);
+  if ([figure.svg, figure.narrow ?? figure.svg].every(isPlainSvg)) return;
   refuse(
     `The figure "${figure.name}" is not a plain SVG: it must begin with <svg and hold no scripts, ` +
       'images or links, because the page has to stand alone.',
@@ -131,6 +136,7 @@ export const checkReport = (report: Report): void => {
   if (again !== undefined) refuse(`The report has "${again}" twice. Ids and names are unique.`);
   report.signatures.forEach(checkSignature);
   for (const figure of report.figures) checkFigure(figure, new Set(ids));
+  if (report.protocol) checkDiagram(report.protocol);
   const outside = report.files?.find(({ path }) => !linked.test(path));
   if (!outside) return;
   refuse(`The report links to "${outside.path}". Give a path inside the report's own folder.`);

@@ -1,12 +1,15 @@
 // From a vega-lite specification to an SVG text that stands alone, is the same every time, and tells
 // a reader who points at a mark what it is.
-import * as vega from 'vega';
-import { type TopLevelSpec, compile } from 'vega-lite';
-import { escapeHtml } from './html.js';
-import { font } from './style.js';
+import type { TopLevelSpec } from 'vega-lite';
+import { type Drawing, headingOf } from './drawing.js';
 
-// Widths of texts by vega's estimate, even where a canvas package is installed.
-(vega as unknown as { textMetrics: { canvas(use: boolean): void } }).textMetrics.canvas(false);
+/** Loaded with the first figure, because it is large: most commands draw none. */
+const loadVega = async () => {
+  const [vega, lite] = await Promise.all([import('vega'), import('vega-lite')]);
+  // Widths of texts by vega's estimate, even where a canvas package is installed.
+  (vega as unknown as { textMetrics: { canvas(use: boolean): void } }).textMetrics.canvas(false);
+  return { vega, compile: lite.compile };
+};
 
 const rounded = (numbers: string): string =>
   numbers.replace(/-?\d+\.\d{3,}(e-?\d+)?/g, (number) =>
@@ -30,35 +33,6 @@ const describeMarks = (svg: string): string =>
     .replace(/ (?:role="graphics-[a-z]+"|aria-roledescription="[^"]*"|aria-hidden="true")/g, '')
     .replace(/<path class="(?:back|fore)ground"[^>]*d=""[^>]*\/>/g, '');
 
-const opening = (width: number, height: number, alt: string): string =>
-  `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${escapeHtml(alt)}" ` +
-  `width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`;
-
-export const textAt = (x: number, y: number, style: string, words: string): string =>
-  `<text x="${x}" y="${y}" font-family="${font}" ${style}>${escapeHtml(words)}</text>`;
-
-/** Pixels from one line of a title to the next. */
-export const titleHeight = 19;
-
-export const headingOf = (lines: readonly string[]): string =>
-  lines
-    .map((line, i) =>
-      textAt(
-        12,
-        20 + titleHeight * i,
-        'font-size="14" font-weight="bold" fill="currentColor"',
-        line,
-      ),
-    )
-    .join('');
-
-export interface Drawing {
-  readonly width: number;
-  readonly height: number;
-  /** What stands between the svg tags. */
-  readonly body: string;
-}
-
 export interface SizedSpec {
   /** With sizes of its own and `autosize` none. */
   readonly spec: TopLevelSpec;
@@ -70,6 +44,7 @@ export interface SizedSpec {
 }
 
 export const draw = async ({ spec, heading, width, height }: SizedSpec): Promise<Drawing> => {
+  const { vega, compile } = await loadVega();
   const logger = vega.logger(vega.Error);
   const view = new vega.View(vega.parse(compile(spec, { logger }).spec), {
     renderer: 'none',
@@ -83,10 +58,3 @@ export const draw = async ({ spec, heading, width, height }: SizedSpec): Promise
     view.finalize();
   }
 };
-
-export const toSvg = ({ width, height, body }: Drawing, alt: string): string =>
-  `${opening(width, height, alt)}${body}</svg>`;
-
-export const nested = ({ width, height, body }: Drawing, x: number, y: number): string =>
-  `<svg x="${x}" y="${y}" width="${width}" height="${height}" ` +
-  `viewBox="0 0 ${width} ${height}">${body}</svg>`;

@@ -3,9 +3,11 @@
 //
 //   FOLDER/stages/NAME-KEY/stage.json   settings, inputs, result      (and what the stage wrote beside)
 //   FOLDER/result.json, report.html …   written by the study from its stages
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import PQueue from 'p-queue';
 import { type JsonObject, type JsonValue, readJsonFile } from '../checkpoint/json.js';
 import { saveFolder } from '../checkpoint/save.js';
 import { engineInfo } from '../engine/device.js';
@@ -45,9 +47,22 @@ export interface Stage<Result extends StageResult> {
 
 export interface StageEvent {
   readonly stage: string;
+  /** Of the stage: names are for people. */
+  readonly key: string;
   readonly kind: 'started' | 'progress' | 'finished' | 'reused';
   readonly done?: number;
   readonly of?: number;
+}
+
+/**
+ * Lets a stage run when its turn has come, by calling `run`; or waits until another thread has it
+ * finished, without calling.
+ */
+export type StageGate = (stage: StageTurn, run: () => Promise<void>) => Promise<void>;
+
+export interface StageTurn {
+  readonly key: string;
+  readonly name: string;
 }
 
 export interface StudyOptions {
@@ -55,6 +70,14 @@ export interface StudyOptions {
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: StageEvent) => void;
+  /** Default: one stage after the other. */
+  readonly gate?: StageGate;
+}
+
+/** What makes stages: a study, or a plan of one. */
+export interface Stages {
+  /** The stage's result: as kept under its key, or by running it. */
+  stage<Result extends StageResult>(stage: Stage<Result>): Promise<Artefact<Result>>;
 }
 
 const stagesName = 'stages';
@@ -109,16 +132,42 @@ const readResult = async (folder: string, key: string): Promise<StageResult | nu
   );
 };
 
-export class Study implements AsyncDisposable {
+export const abortedError = (): AlignlabError =>
+  new AlignlabError(
+    'ABORTED',
+    'The study was aborted; the stages that were finished are kept. Go on with --resume.',
+  );
+
+const oneAtATime = (): StageGate => {
+  const queue = new PQueue({ concurrency: 1 });
+  return (_stage, run) => queue.add(run);
+};
+
+/** Of the stage that runs: what it needs is among its inputs, and not asked for on the way. */
+const running = new AsyncLocalStorage<string>();
+
+const checkNotInside = (name: string): void => {
+  const outer = running.getStore();
+  if (outer === undefined) return;
+  throw new AlignlabError(
+    'INTERNAL',
+    `The stage "${outer}" asked for "${name}" while it ran. Make that one first, and state it ` +
+      'among the inputs.',
+  );
+};
+
+export class Study implements Stages, AsyncDisposable {
   readonly folder: string;
   readonly #options: StudyOptions;
+  readonly #gate: StageGate;
   readonly #unlock: () => Promise<void>;
-  readonly #artefacts = new Map<string, Artefact>();
+  readonly #artefacts = new Map<string, Promise<Artefact>>();
   #computed = 0;
 
   private constructor(folder: string, options: StudyOptions, unlock: () => Promise<void>) {
     this.folder = folder;
     this.#options = options;
+    this.#gate = options.gate ?? oneAtATime();
     this.#unlock = unlock;
   }
 
@@ -143,6 +192,11 @@ export class Study implements AsyncDisposable {
     return new Study(folder, options, unlock);
   }
 
+  /** Another thread's view of a study that is open: its gate keeps the threads apart. */
+  static join(folder: string, options: StudyOptions & { readonly gate: StageGate }): Study {
+    return new Study(resolve(folder), options, () => Promise.resolve());
+  }
+
   /** Stages that were run, and not found in the folder. */
   get computed(): number {
     return this.#computed;
@@ -152,21 +206,16 @@ export class Study implements AsyncDisposable {
     return this.#options.signal;
   }
 
-  /** The stage's result: as kept under its key, or by running it. */
   async stage<Result extends StageResult>(stage: Stage<Result>): Promise<Artefact<Result>> {
-    const { name } = stage;
+    checkNotInside(stage.name);
     const key = keyOf(stage);
-    const known = this.#artefacts.get(key);
-    if (known) return known as Artefact<Result>;
-    const folder = join(this.folder, stagesName, `${slug(name)}-${key.slice(0, 12)}`);
-    const kept = await readResult(folder, key);
-    if (!kept) await this.#run(stage, key, folder);
-    const result = kept ?? (await readResult(folder, key));
-    if (!result) throw new AlignlabError('INTERNAL', `The stage "${name}" left no result.`);
-    this.#options.onEvent?.({ stage: name, kind: kept ? 'reused' : 'finished' });
-    const artefact = { name, key, folder, result: result as Result };
-    this.#artefacts.set(key, artefact);
-    return artefact;
+    let artefact = this.#artefacts.get(key);
+    if (!artefact) {
+      artefact = this.#make(stage, key);
+      this.#artefacts.set(key, artefact);
+      artefact.catch(() => this.#artefacts.delete(key)); // it may be asked for again
+    }
+    return artefact as Promise<Artefact<Result>>;
   }
 
   /** Replaces a file of the study at once. */
@@ -178,21 +227,29 @@ export class Study implements AsyncDisposable {
     await this.#unlock();
   }
 
-  async #run<Result extends StageResult>(
-    stage: Stage<Result>,
-    key: string,
-    folder: string,
-  ): Promise<void> {
+  async #make(stage: Stage<StageResult>, key: string): Promise<Artefact> {
+    const { name } = stage;
+    const folder = join(this.folder, stagesName, `${slug(name)}-${key.slice(0, 12)}`);
+    const kept = await readResult(folder, key);
+    if (!kept) await this.#gate({ key, name }, () => this.#run(stage, key, folder));
+    const result = kept ?? (await readResult(folder, key));
+    if (!result) throw new AlignlabError('INTERNAL', `The stage "${name}" left no result.`);
+    if (kept) this.#options.onEvent?.({ stage: name, key, kind: 'reused' });
+    return { name, key, folder, result };
+  }
+
+  async #run(stage: Stage<StageResult>, key: string, folder: string): Promise<void> {
     const { name, settings, inputs = [] } = stage;
     const { signal, onEvent } = this.#options;
     this.#checkAbort();
-    onEvent?.({ stage: name, kind: 'started' });
+    onEvent?.({ stage: name, key, kind: 'started' });
     await saveFolder(folder, async (temporary) => {
-      const result = await stage.run({
+      const context: StageContext = {
         folder: temporary,
         ...(signal ? { signal } : {}),
-        tick: (done, of) => onEvent?.({ stage: name, kind: 'progress', done, of }),
-      });
+        tick: (done, of) => onEvent?.({ stage: name, key, kind: 'progress', done, of }),
+      };
+      const result = await running.run(name, () => stage.run(context));
       this.#checkAbort();
       const text = exact(result, `result of the stage "${name}"`);
       const stated = { format: formatVersion, version: packageVersion, name, key, settings };
@@ -204,13 +261,25 @@ export class Study implements AsyncDisposable {
       );
     });
     this.#computed += 1;
+    onEvent?.({ stage: name, key, kind: 'finished' });
   }
 
   #checkAbort(): void {
-    if (!this.#options.signal?.aborted) return;
-    throw new AlignlabError(
-      'ABORTED',
-      'The study was aborted; the stages that were finished are kept. Go on with --resume.',
-    );
+    if (this.#options.signal?.aborted) throw abortedError();
+  }
+}
+
+/** Counts the stages that something would ask for, and runs none: all results are empty. */
+export class StagePlan implements Stages {
+  readonly #keys = new Set<string>();
+
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  stage<Result extends StageResult>(stage: Stage<Result>): Promise<Artefact<Result>> {
+    const key = keyOf(stage);
+    this.#keys.add(key);
+    return Promise.resolve({ name: stage.name, key, folder: '', result: {} as Result });
   }
 }

@@ -71,8 +71,15 @@ test('a chart gives the same SVG every time, whatever was drawn in between', asy
   const first = await Promise.all(charts.map(renderChart));
   const second = await Promise.all([...charts].reverse().map(renderChart));
   t.deepEqual(second.reverse(), first);
-  for (const { svg } of first) {
-    t.regex(svg, /^<svg xmlns="[^"]+" role="img" aria-label="[^"]+" width="600"/);
+  for (const [svg, width] of first.flatMap(
+    (each) =>
+      [
+        [each.svg, 600],
+        [each.narrow!, 360],
+      ] as const,
+  )) {
+    t.regex(svg, /^<svg xmlns="[^"]+" role="img" aria-label="[^"]+" width="/);
+    t.true(svg.includes(` viewBox="0 0 ${width} `));
     t.notRegex(svg, / id="|url\(|href=|<script|NaN|undefined/); // several stand in one page
     t.notRegex(svg, / transform="[^"]*\.\d{3}/); // noise beyond a hundredth of a pixel
   }
@@ -227,4 +234,37 @@ test('panels share axes and colours unless each has its own', async (t) => {
   t.is(count(shared.svg, '>40<'), 2);
   t.is(count(own.svg, '>40<'), 1);
   t.regex(shared.svg, /stroke="#cc4c00"/); // the second arm of the figure, the first of its panel
+});
+
+test('on narrow pages the names stand above the plot, and no name beside it', async (t) => {
+  const { narrow } = await renderChart(scatter({ references: [{ y: 0.4, label: 'chance' }] }));
+  for (const label of ['online', 'offline', 'chance']) t.is(count(narrow!, `>${label}<`), 1, label);
+  const names = [...narrow!.matchAll(/<text x="([\d.]+)" y="([\d.]+)"[^>]*>(?:online|offline)</g)];
+  t.is(names.length, 2);
+  for (const [, , y] of names) t.true(Number(y) < 30);
+});
+
+test('the data of a figure are its numbers in full, without columns of nothing', async (t) => {
+  const { data } = await renderChart(
+    lines([{ label: 'a', points: [{ x: 1, y: 1 / 3, low: 0, high: 1 }] }]),
+  );
+  t.deepEqual(data, {
+    columns: ['arm', 'KL (nats)', 'Win rate', 'low', 'high'],
+    rows: [['a', 1, 1 / 3, 0, 1]],
+  });
+  const panels = ['help', 'chat'].map((title) => ({ ...scatter(), title }));
+  const all = await renderChart({ kind: 'multiples', name: 'm', panels });
+  t.deepEqual(all.data!.columns, ['arm', 'KL (nats)', 'Win rate', 'panel', 'part', 'note']);
+  t.is(all.data!.rows.length, 2 * 2 * (4 + 3)); // panels, clouds; points and corners of envelopes
+});
+
+test('an arm keeps its look wherever it stands', async (t) => {
+  const { svg, narrow } = await renderChart(scatter({ clouds: [{ ...cloud('a', 0), look: 1 }] }));
+  for (const each of [svg, narrow!]) {
+    t.true(each.includes('#cc4c00'));
+    t.false(each.includes('#0072b2'));
+  }
+  await t.throwsAsync(renderChart(scatter({ clouds: [{ ...cloud('a', 0), look: -1 }] })), {
+    instanceOf: AlignlabError,
+  });
 });

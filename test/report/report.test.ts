@@ -1,13 +1,18 @@
 // The page and its Markdown: everything said, everything escaped, nothing fetched.
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Script } from 'node:vm';
 import test from 'ava';
 import { AlignlabError } from '../../src/errors.js';
 import { renderChart } from '../../src/report/charts.js';
+import { ownFigure, standalone } from '../../src/report/drawing.js';
 import { reportMarkdown } from '../../src/report/markdown.js';
 import { reportPage } from '../../src/report/page.js';
+import { pageScript } from '../../src/report/page-script.js';
 import type { Report, ReportFigure, Signature } from '../../src/report/report.js';
+import { readStoredReport } from '../../src/report/stored.js';
 import { writeReport } from '../../src/report/write.js';
 
 const evil = `<img src=x onerror="alert('1')"> & | \`code\``;
@@ -58,9 +63,16 @@ const folder = async (t: { teardown(clean: () => Promise<void>): void }): Promis
   return path;
 };
 
+/** The page without its one script that acts. */
+const withoutScript = (page: string): string => {
+  const parts = page.split(`<script>${pageScript}</script>`);
+  if (parts.length !== 2) throw new Error(`${parts.length - 1} scripts`);
+  return parts.join('');
+};
+
 test('the page says all that the report holds, escaped', async (t) => {
-  const page = reportPage(await report());
-  t.notRegex(page, /<img|<script/);
+  const page = withoutScript(reportPage(await report()));
+  t.notRegex(page, /<img|<script(?! type="application\/json">\{)/);
   t.is(
     page.split('&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt; &amp;').length - 1 >= 8,
     true,
@@ -97,7 +109,7 @@ test('a report of nothing but a question is whole', async (t) => {
     settings: {},
     files: [],
   });
-  t.notRegex(reportPage(bare), /<table|undefined|<h2>Figures|<h2>Samples/);
+  t.notRegex(withoutScript(reportPage(bare)), /<table|undefined|<h2>Figures|<h2>Samples/);
   t.notRegex(reportMarkdown(bare), /undefined|## Figures|\| id/);
 });
 
@@ -153,11 +165,15 @@ test('writing leaves the page, the Markdown and the figures, and replaces older 
   const path = join(await folder(t), 'new', 'study');
   await writeReport(path, await report({ title: 'Old' }));
   const written = await writeReport(path, await report());
-  t.deepEqual((await readdir(path)).sort(), ['figures', 'report.html', 'report.md']);
-  t.deepEqual(await readdir(join(path, 'figures')), ['fig-12.svg']);
+  const names = ['figures', 'report.html', 'report.json', 'report.md'];
+  t.deepEqual((await readdir(path)).sort(), names);
+  const files = ['fig-12.csv', 'fig-12.json', 'fig-12.svg'];
+  t.deepEqual((await readdir(join(path, 'figures'))).sort(), files);
   t.is(await readFile(written.page, 'utf8'), reportPage(await report()));
   t.is(await readFile(written.markdown, 'utf8'), reportMarkdown(await report()));
-  t.is(await readFile(written.figures[0]!, 'utf8'), `${(await figure()).svg}\n`);
+  t.is(await readFile(written.figures[0]!, 'utf8'), `${standalone((await figure()).svg)}\n`);
+  const csv = await readFile(join(path, 'figures', 'fig-12.csv'), 'utf8');
+  t.is(csv, `category,Best win rate\n"${evil.replaceAll('"', '""')}",0.2\n`);
 });
 
 test('a refused report leaves the folder as it was, and a file in the way is named', async (t) => {
@@ -170,4 +186,62 @@ test('a refused report leaves the folder as it was, and a file in the way is nam
   });
   t.is(error.code, 'IO_FAILED');
   t.true(error.message.includes(join(path, 'figures')));
+});
+
+test('the policy of the page allows its own style and script, and nothing from elsewhere', async (t) => {
+  const page = reportPage(await report());
+  const policy = /Content-Security-Policy" content="([^"]+)"/.exec(page)![1]!;
+  t.true(policy.startsWith("default-src 'none'; img-src data:; "));
+  for (const [name, source] of [
+    ['style', /<style>([^]*?)<\/style>/],
+    ['script', /<script>([^]*?)<\/script>/],
+  ] as const) {
+    const hash = createHash('sha256').update(source.exec(page)![1]!).digest('base64');
+    t.true(policy.includes(`${name}-src 'sha256-${hash}'`), name);
+  }
+  t.notThrows(() => new Script(pageScript)); // a syntax error would show in browsers only
+});
+
+test('a stored report gives the same page, and a damaged one is refused', async (t) => {
+  const path = await folder(t);
+  t.is(await readStoredReport(path), null);
+  const nodes = [
+    { id: 'a', label: evil, column: 0, row: 0 },
+    { id: 'b', label: 'B', column: 1, row: 0, kind: 'measure' as const },
+  ];
+  const protocol = { nodes, edges: [{ from: 'a', to: 'b', label: evil }], caption: evil };
+  const full = await report({ protocol, deviations: [evil] });
+  await writeReport(path, full);
+  t.is(reportPage((await readStoredReport(path))!), reportPage(full));
+  const text = await readFile(join(path, 'report.json'), 'utf8');
+  const damaged = [
+    [text.replace('"format":1', '"format":2'), 'format'],
+    [text.replace('"verdict":"holds"', '"verdict":"sure"'), 'verdict'],
+    [text.replace('"title"', '"titel"'), 'title'],
+    [text.slice(0, -9), 'JSON'],
+  ] as const;
+  for (const [bad, part] of damaged) {
+    await writeFile(join(path, 'report.json'), bad);
+    const error = await t.throwsAsync(readStoredReport(path), { instanceOf: AlignlabError });
+    t.is(error.code, 'RUN_INVALID', part);
+    t.true(error.message.includes(part), error.message);
+  }
+});
+
+test('figures that no chart draws are shown with their data', async (t) => {
+  const drawing = { width: 90, height: 20, body: '<rect width="9" height="9" fill="#0072b2"/>' };
+  const data = { columns: ['pose', 'q'], rows: [['a', 0.5] as const, ['b', null] as const] };
+  const strip = ownFigure({ name: 'strip', alt: `Poses ${evil}`, ...drawing, data });
+  const figures = [{ ...strip, title: 'Strip', caption: '' }];
+  const path = await folder(t);
+  await writeReport(path, await report({ figures }));
+  t.is(await readFile(join(path, 'figures', 'strip.csv'), 'utf8'), 'pose,q\na,0.5\nb,\n');
+  const error = t.throws(() => ownFigure({ name: 'strip', alt: '', ...drawing, width: NaN }), {
+    instanceOf: AlignlabError,
+  });
+  t.is(error.code, 'OPTION_INVALID');
+  for (const rows of [[['a']], [['a', Infinity]]]) {
+    const bad = [{ ...figures[0]!, data: { ...data, rows } }];
+    await t.throwsAsync(async () => writeReport(path, await report({ figures: bad })));
+  }
 });

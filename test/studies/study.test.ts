@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import test, { type ExecutionContext } from 'ava';
-import { type Stage, type StageEvent, Study } from '../../src/studies/study.js';
+import { type Stage, type StageEvent, StagePlan, Study } from '../../src/studies/study.js';
 
 const folder = async (t: ExecutionContext): Promise<string> => {
   const path = await mkdtemp(join(tmpdir(), 'alignlab-study-'));
@@ -99,6 +99,41 @@ test('a result that was changed is refused', async (t) => {
   const again = study[Symbol.asyncDispose]().then(() => Study.open(path, { resume: true }));
   await using other = await again;
   await t.throwsAsync(other.stage(counting(1, { count: 0 })), { code: 'RUN_INVALID' });
+});
+
+test('asked for twice at the same time, a stage runs once; stages run one after the other', async (t) => {
+  const runs = { count: 0 };
+  const events: StageEvent[] = [];
+  await using study = await Study.open(await folder(t), { onEvent: (e) => events.push(e) });
+  const stages = [counting(1, runs), counting(1, runs), counting(2, runs)];
+  await Promise.all(stages.map((stage) => study.stage(stage)));
+  t.is(runs.count, 2);
+  t.deepEqual(
+    events.map(({ kind }) => kind),
+    ['started', 'finished', 'started', 'finished'],
+  );
+});
+
+test('a stage that asks for another one while it runs is refused', async (t) => {
+  await using study = await Study.open(await folder(t));
+  const inner = counting(1, { count: 0 });
+  const run = async () => ({ value: (await study.stage(inner)).result.value });
+  await t.throwsAsync(study.stage({ name: 'outer', settings: {}, run }), {
+    code: 'INTERNAL',
+    message: /"outer" asked for "a stage".*inputs/,
+  });
+});
+
+test('a plan counts the stages and runs none', async (t) => {
+  const runs = { count: 0 };
+  const plan = new StagePlan();
+  const { key } = await plan.stage(counting(1, runs));
+  await plan.stage(counting(1, runs));
+  await plan.stage(counting(2, runs));
+  t.is(plan.size, 2);
+  t.is(runs.count, 0);
+  await using study = await Study.open(await folder(t));
+  t.is((await study.stage(counting(1, runs))).key, key);
 });
 
 test('a result that JSON cannot hold is refused', async (t) => {

@@ -8,6 +8,8 @@ export interface Family {
   readonly modelType: string;
   /** Class names in "architectures" begin with it. */
   readonly classStem: string;
+  /** Of the number of blocks in config.json. */
+  readonly layersKey: string;
   /** Of the backbone's tensors; base-model files leave it out. */
   readonly prefix: string;
   /** Name of the vocabulary head's tensor, and names that other versions use for it. */

@@ -54,6 +54,7 @@ const layerTensors = (shape: ModelShape, layer: number): CheckpointTensor[] => {
 export const gptNeox: Family = {
   modelType: 'gpt_neox',
   classStem: 'GPTNeoX',
+  layersKey: 'num_hidden_layers',
   prefix: 'gpt_neox.',
   headNames: ['embed_out.weight', 'lm_head.weight'],
   ignorable: [/\.attention\.(masked_)?bias$/, /\.rotary_emb\.inv_freq$/, /^v_head\./],

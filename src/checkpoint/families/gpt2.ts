@@ -28,6 +28,7 @@ const layerTensors = ({ width, mlpWidth }: ModelShape, layer: number): Checkpoin
 export const gpt2: Family = {
   modelType: 'gpt2',
   classStem: 'GPT2',
+  layersKey: 'n_layer',
   prefix: 'transformer.',
   headNames: ['lm_head.weight'],
   ignorable: [/(^|\.)h\.\d+\.attn\.(masked_)?bias$/, /^v_head\./],

@@ -5,6 +5,7 @@ import type { Family } from './family.js';
 export const llama: Family = {
   modelType: 'llama',
   classStem: 'Llama',
+  layersKey: 'num_hidden_layers',
   ...decoderLayout,
   readShape(config, head) {
     const parallel = config.get('pretraining_tp') ?? 1;

@@ -6,6 +6,7 @@ import { refuseMistralWindow } from './sliding-window.js';
 export const mistral: Family = {
   modelType: 'mistral',
   classStem: 'Mistral',
+  layersKey: 'num_hidden_layers',
   ...decoderLayout,
   readShape(config, head) {
     const shape = readDecoderShape(

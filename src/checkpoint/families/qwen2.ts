@@ -6,6 +6,7 @@ import { refuseQwenWindow } from './sliding-window.js';
 export const qwen2: Family = {
   modelType: 'qwen2',
   classStem: 'Qwen2',
+  layersKey: 'num_hidden_layers',
   ...decoderLayout,
   readShape(config, head) {
     const shape = readDecoderShape(

@@ -6,6 +6,7 @@ import { refuseQwenWindow } from './sliding-window.js';
 export const qwen3: Family = {
   modelType: 'qwen3',
   classStem: 'Qwen3',
+  layersKey: 'num_hidden_layers',
   ...decoderLayout,
   readShape(config, head) {
     const attentionBias = config.flag('attention_bias', false);

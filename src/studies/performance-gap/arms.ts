@@ -1,48 +1,52 @@
-// The arms: the same objective, optimiser, batch and start; they differ in the source of pairs only.
-import { join } from 'node:path';
+// Arms: runs with the same optimiser, batch and start. Those that are compared differ in the source
+// of their pairs, or in the objective, and in nothing else.
 import type { JsonObject } from '../../checkpoint/json.js';
-import { derivedSeed } from '../../data/random.js';
-import type { LanguageModel } from '../../engine/model.js';
-import type { JudgedResponse } from '../../judges/judge.js';
-import { bo2 } from '../../objectives/bo2.js';
-import { ipo } from '../../objectives/ipo.js';
-import { datasetPairs } from '../../sources/dataset.js';
-import { ExperienceLog, recording } from '../../sources/experience-log.js';
-import { onPolicyPairs } from '../../sources/on-policy-pairs.js';
-import { replay } from '../../sources/replay.js';
-import type { Source } from '../../sources/source.js';
-import { adamW } from '../../training/optimizer.js';
-import type { Recorder } from '../../training/run.js';
-import { train } from '../../training/train.js';
-import type { Artefact, StageContext, Study } from '../study.js';
-import { type Materials, loadJudge, loadModel, promptsOf, saveModel } from './materials.js';
-import {
-  type Bench,
-  type Point,
-  type Sample,
-  type SelfAccuracy,
-  measure,
-  measureSelf,
-} from './measure.js';
-import { readRegenerated } from './regenerated.js';
-import { evaluationPrompts, trainingPrompts } from './golden-policy.js';
-import { type GoldenPairs, readGoldenPairs } from './protocol.js';
+import { AlignlabError } from '../../errors.js';
+import type { Artefact } from '../study.js';
+import type { Point, Sample, SelfAccuracy } from './measure.js';
+import type { Recipe } from './recipe.js';
 
-/**
- * online: samples of the policy, labelled by the proxy. offline: D_golden. tandem: the stream of the
- * online arm in its order. shuffled: the same stream, shuffled uniformly.
- */
-export type Method = 'online' | 'offline' | 'tandem' | 'shuffled';
+/** Made of policies of the baseline online arm; early: at a fifth of its steps (800 of 4k). */
+export type DataName = 'end-vs-end' | 'sft-vs-early' | 'early-vs-end';
+
+export type ArmSource =
+  /** Samples of the policy (of its snapshot of every n-th step), labelled by the proxy. */
+  | { readonly kind: 'online'; readonly syncEvery?: number }
+  /** Default: all of D_golden. */
+  | { readonly kind: 'offline'; readonly data?: DataName; readonly pairs?: number }
+  /** The stream of an online arm; a window counts batches. */
+  | {
+      readonly kind: 'replay';
+      readonly order: 'recorded' | 'shuffled' | { readonly window: number };
+      /** Whose stream it is, where not of the online arm that is equal otherwise. */
+      readonly stream?: Pick<Arm, 'objective' | 'learningRate'>;
+    };
+
+export type ArmObjective =
+  | { readonly name: 'ipo' | 'dpo' | 'slic'; readonly beta: number }
+  /** Neither a reference nor a beta. */
+  | { readonly name: 'bo2' }
+  /** Online only; rewards are made of the pairwise proxy. */
+  | { readonly name: 'rloo' | 'ppo'; readonly beta: number }
+  /** Offline pairs, and online samples without labels. */
+  | {
+      readonly name: 'hypo';
+      readonly beta: number;
+      readonly lambda: number;
+      readonly base: 'ipo' | 'dpo';
+    };
 
 export interface Arm {
-  readonly method: Method;
-  /** Default IPO. Best-of-2 has neither a reference nor a beta. */
-  readonly objective?: 'bo2';
-  /** Of an offline arm, instead of D_golden: see regenerated.ts. */
-  readonly data?: 'end-vs-end';
-  readonly beta: number;
+  readonly source: ArmSource;
+  readonly objective: ArmObjective;
   readonly learningRate: number;
   readonly seed: number;
+  /** Default: of the recipe. */
+  readonly steps?: number;
+  /** Parameters; default: of the recipe. Another size has its own SFT policy, KL counts from that. */
+  readonly policy?: number;
+  /** Parameters of the proxy; default: of the recipe. */
+  readonly proxy?: number;
 }
 
 export interface ArmResult {
@@ -52,221 +56,129 @@ export interface ArmResult {
   readonly points: readonly Point[];
   /** Of each step. */
   readonly losses: readonly number[];
+  /** Of an online arm whose policy came to write but one response: where, and what was said. */
+  readonly collapsed: { readonly step: number; readonly reason: string } | null;
   readonly self: SelfAccuracy | null;
   readonly samples: readonly Sample[];
   readonly [key: string]: unknown;
 }
 
-export interface Ground {
-  readonly materials: Materials;
-  readonly golden: Artefact;
-  readonly dataset: Artefact;
-  readonly start: Artefact;
-  readonly goldenPolicy: Artefact<{
-    readonly responses: readonly { readonly text: string; readonly tokens: readonly number[] }[];
-  }>;
-}
-
-const logName = 'completions.jsonl';
-
-export const logPath = ({ folder }: Artefact): string => join(folder, logName);
-
-export const nameOf = ({ method, objective, data, beta, learningRate, seed }: Arm): string => {
-  const what = objective === 'bo2' ? 'best-of-2' : `IPO, beta ${beta}`;
-  return `${method} ${what}, lr ${learningRate}, seed ${seed}${data ? `, on ${data}` : ''}`;
-};
-
-/** What an arm needs besides the common ground. */
-export interface ArmInputs {
-  readonly proxy: Artefact;
-  /** The online arm whose stream is replayed, or whose policy has written the data. */
-  readonly online: Artefact | null;
-  readonly data?: Artefact;
-}
-
-/** Opens the judges and models of measurements; dispose of them by the second value. */
-export const openBench = async (
-  { materials, golden, dataset, start, goldenPolicy }: Ground,
-  proxy: Artefact,
-): Promise<readonly [Bench, GoldenPairs, () => Promise<void>]> => {
-  const { recipe, encoder } = materials;
-  const pairs = await readGoldenPairs(dataset, materials);
-  const judges = [
-    await loadJudge('golden', golden, materials),
-    await loadJudge('proxy', proxy, materials),
-  ] as const;
-  const reference = await loadModel(start);
-  const bench: Bench = {
-    materials,
-    prompts: promptsOf(evaluationPrompts(pairs, recipe), encoder),
-    opponent: goldenPolicy.result.responses.map(({ text, tokens }): JudgedResponse => ({
-      text,
-      tokens: Int32Array.from(tokens),
-      truncated: false,
-    })),
-    golden: judges[0],
-    proxy: judges[1],
-    start: reference,
-    pairs: pairs.examples.slice(0, recipe.evaluation.pairs),
-  };
-  const close = async (): Promise<void> => {
-    for (const judge of judges) await judge.dispose?.();
-    await reference.dispose();
-  };
-  return [bench, pairs, close];
-};
-
-interface SourceParts {
-  readonly policy: LanguageModel;
-  readonly pairs: GoldenPairs;
-  readonly bench: Bench;
-  readonly context: StageContext;
-  readonly inputs: ArmInputs;
-}
-
-const sourceOf = async (
-  { method, seed }: Arm,
-  { policy, pairs, bench, context, inputs }: SourceParts,
-): Promise<readonly [Source, () => Promise<void>]> => {
-  const { encoder, sampling } = bench.materials;
-  const none = (): Promise<void> => Promise.resolve();
-  const own = derivedSeed(seed, 'pairs');
-  if (method === 'offline') {
-    const { data } = inputs;
-    const examples = data ? await readRegenerated(data) : pairs.examples;
-    const name = data ? data.name : 'D_golden';
-    const order = { order: 'shuffled', seed: own, lastBatch: 'across' } as const;
-    return [datasetPairs({ examples, name, ...order }), none];
-  }
-  if (method !== 'online') {
-    const order = method === 'tandem' ? 'recorded' : 'shuffled';
-    // A stream without the ties that were dropped is a little shorter than the run.
-    return [await replay({ log: logPath(inputs.online!), order, seed: own, epochs: 2 }), none];
-  }
-  const source = onPolicyPairs({
-    policy,
-    prompts: promptsOf(trainingPrompts(pairs), encoder),
-    order: 'shuffled',
-    judge: bench.proxy,
-    decode: (response, prompt) => encoder.decode(response, prompt),
-    sampling,
-    seed: own,
-  });
-  const log = await ExperienceLog.open(join(context.folder, logName));
-  return [recording(source, log), () => log.close()];
-};
-
-/** Keeps the manifest and nothing else. */
-const keeper = (keep: (manifest: JsonObject) => void): Recorder => {
-  const nothing = (): Promise<void> => Promise.resolve();
-  return {
-    begin: (manifest) => {
-      keep(manifest);
-      return nothing();
-    },
-    logStep: nothing,
-    logEvaluation: nothing,
-    saveCheckpoint: nothing,
-    restore: () => Promise.resolve(null),
-    end: nothing,
-  };
-};
-
-const runArm = async (
-  arm: Arm,
-  ground: Ground,
-  inputs: ArmInputs,
-  context: StageContext,
-): Promise<ArmResult> => {
-  const { materials, start } = ground;
-  const { arm: baseline, evaluation } = materials.recipe;
-  const [bench, pairs, close] = await openBench(ground, inputs.proxy);
-  await using policy = await loadModel(start, true);
-  const [source, closeSource] = await sourceOf(arm, { policy, pairs, bench, context, inputs });
-  const points: Point[] = [];
-  const losses: number[] = [];
-  let manifest: JsonObject = {};
-  let samples: readonly Sample[] = [];
-  const seed = derivedSeed(arm.seed, 'evaluation');
-  // The tandem run ends in the weights of the online one, or has failed: no need to measure it.
-  const evaluated = arm.method === 'tandem' ? [] : evaluation.steps;
-  const steps = train({
-    policy,
-    ...(arm.objective === 'bo2' ? {} : { reference: bench.start }),
-    source,
-    objective: arm.objective === 'bo2' ? bo2.make() : ipo.make({ beta: arm.beta }),
-    optimizer: adamW({ learningRate: arm.learningRate }),
-    steps: baseline.steps,
-    batchSize: baseline.batchSize,
-    schedule: { type: 'constant' },
-    recorder: keeper((found) => (manifest = found)),
-    evaluate: {
-      every: evaluated,
-      run: async ({ step }) => {
-        const found = await measure(policy, { step, seed }, bench);
-        points.push(found.point);
-        ({ samples } = found);
-        return {};
-      },
-    },
-    ...(context.signal ? { signal: context.signal } : {}),
-  });
-  try {
-    for await (const { index, loss } of steps) {
-      losses.push(loss);
-      context.tick(index, baseline.steps);
-    }
-    const self = arm.method === 'tandem' ? null : await measureSelf(policy, seed, bench);
-    await saveModel(policy, materials, context.folder);
-    return { arm, manifest, points, losses, self, samples };
-  } finally {
-    await closeSource();
-    await close();
-  }
-};
-
 export interface ArmRun extends Artefact<ArmResult> {
   readonly arm: Arm;
 }
 
-export const armRun = async (
-  study: Study,
-  arm: Arm,
-  ground: Ground,
-  inputs: ArmInputs,
-): Promise<ArmRun> => {
-  const { materials, golden, dataset, start, goldenPolicy } = ground;
-  const { arm: baseline, evaluation } = materials.recipe;
-  const { proxy, online, data } = inputs;
-  const used = [...(online ? [online] : []), ...(data ? [data] : [])];
-  const artefact = await study.stage<ArmResult>({
-    name: nameOf(arm),
-    settings: { arm: { ...arm }, baseline: { ...baseline }, evaluation: { ...evaluation } },
-    inputs: [golden, dataset, start, goldenPolicy, proxy, ...used],
-    run: (context) => runArm(arm, ground, inputs, context),
-  });
-  return { ...artefact, arm };
+const sourceOf = (source: ArmSource): ArmSource => {
+  const { kind } = source;
+  switch (kind) {
+    case 'online': {
+      const { syncEvery = 1 } = source;
+      return { kind, ...(syncEvery === 1 ? {} : { syncEvery }) };
+    }
+    case 'offline': {
+      const { data, pairs } = source;
+      return { kind, ...(data ? { data } : {}), ...(pairs === undefined ? {} : { pairs }) };
+    }
+    case 'replay': {
+      const { order, stream } = source;
+      return { kind, order, ...(stream ? { stream } : {}) };
+    }
+  }
 };
 
-/** The SFT policy itself, where all arms begin. */
-export const startPoint = async (
-  study: Study,
-  ground: Ground,
-  proxy: Artefact,
-): Promise<Artefact<{ readonly point: Point; readonly samples: readonly Sample[] }>> => {
-  const { materials, golden, dataset, start, goldenPolicy } = ground;
-  return study.stage({
-    name: 'start policy, measured',
-    settings: { evaluation: { ...materials.recipe.evaluation } },
-    inputs: [golden, dataset, start, goldenPolicy, proxy],
-    run: async () => {
-      const [bench, , close] = await openBench(ground, proxy);
-      try {
-        const seed = derivedSeed(0, 'start policy');
-        return { ...(await measure(bench.start, { step: 0, seed }, bench)) };
-      } finally {
-        await close();
-      }
-    },
-  });
+/** Without what is the default anyway, so that equal arms have equal settings. */
+export const canonical = (arm: Arm, recipe: Recipe): Arm => {
+  const { objective, learningRate, seed, steps, policy, proxy } = arm;
+  let source = sourceOf(arm.source);
+  if (source.kind === 'replay' && source.stream) {
+    const { stream, ...rest } = source;
+    const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+    const own = same(stream.objective, objective) && stream.learningRate === learningRate;
+    if (own) source = rest;
+  }
+  const except = (name: string, value: number | undefined, usual: number) =>
+    value === undefined || value === usual ? {} : { [name]: value };
+  return {
+    source,
+    objective,
+    learningRate,
+    seed,
+    ...except('steps', steps, recipe.arm.steps),
+    ...except('policy', policy, recipe.sft.parameters),
+    ...except('proxy', proxy, recipe.proxy.parameters),
+  };
 };
+
+/** The online arm whose stream a replay takes. */
+export const streamOf = (arm: Arm): Arm => {
+  const { source } = arm;
+  if (source.kind !== 'replay') {
+    throw new AlignlabError('INTERNAL', `An arm of the kind ${source.kind} has no stream.`);
+  }
+  return { ...arm, ...source.stream, source: { kind: 'online' } };
+};
+
+export const isTandem = ({ source }: Arm): boolean =>
+  source.kind === 'replay' && source.order === 'recorded';
+
+const objectiveNames = {
+  ipo: 'IPO',
+  dpo: 'DPO',
+  slic: 'SLiC',
+  bo2: 'best-of-2',
+  rloo: 'RLOO',
+  ppo: 'PPO',
+  hypo: 'HyPO',
+} as const;
+
+export const objectiveName = (objective: ArmObjective): string => {
+  const beta = 'beta' in objective ? `, beta ${objective.beta}` : '';
+  const more = objective.name === 'hypo' ? ` on ${objective.base}, lambda ${objective.lambda}` : '';
+  return `${objectiveNames[objective.name]}${beta}${more}`;
+};
+
+/** online, offline, tandem, shuffled, windows of 4 batches. */
+export const methodName = (source: ArmSource): string => {
+  if (source.kind !== 'replay') return source.kind;
+  if (typeof source.order === 'object') return `windows of ${source.order.window} batches`;
+  return source.order === 'recorded' ? 'tandem' : 'shuffled';
+};
+
+const sourceDetails = (source: ArmSource): string[] => {
+  if (source.kind === 'online') {
+    return source.syncEvery === undefined ? [] : [`renewed every ${source.syncEvery} steps`];
+  }
+  if (source.kind === 'replay') {
+    const { stream } = source;
+    return stream
+      ? [`stream of ${objectiveName(stream.objective)}, lr ${stream.learningRate}`]
+      : [];
+  }
+  const { data, pairs } = source;
+  return [...(data ? [`on ${data}`] : []), ...(pairs === undefined ? [] : [`${pairs} pairs`])];
+};
+
+export const nameOf = ({ source, objective, learningRate, seed, ...rest }: Arm): string => {
+  const { steps, policy, proxy } = rest;
+  return [
+    `${methodName(source)} ${objectiveName(objective)}`,
+    `lr ${learningRate}`,
+    `seed ${seed}`,
+    ...sourceDetails(source),
+    ...(steps === undefined ? [] : [`${steps} steps`]),
+    ...(policy === undefined ? [] : [`policy of ${policy}`]),
+    ...(proxy === undefined ? [] : [`proxy of ${proxy}`]),
+  ].join(', ');
+};
+
+/** Where a run of so many steps is evaluated: as the recipe says, and past that eight times more. */
+export const evaluationSteps = ({ arm, evaluation }: Recipe, steps: number): number[] => {
+  const longer = steps - arm.steps;
+  const more = Array.from({ length: longer > 0 ? 8 : 0 }, (_, i) =>
+    Math.round(arm.steps + ((i + 1) * longer) / 8),
+  );
+  const all = [...evaluation.steps.filter((step) => step <= steps), ...more];
+  return [...new Set(longer < 0 ? [...all, steps] : all)];
+};
+
+/** At which the policy of an online arm is kept as the early one. */
+export const earlyStep = (steps: number): number => Math.max(1, Math.round(steps / 5));

@@ -8,7 +8,7 @@ import { ipo } from '../../objectives/ipo.js';
 import { onPolicyPairs } from '../../sources/on-policy-pairs.js';
 import { adamW } from '../../training/optimizer.js';
 import { train } from '../../training/train.js';
-import type { Artefact, Study } from '../study.js';
+import type { Artefact, Stages } from '../study.js';
 import { type Materials, loadJudge, loadModel, promptsOf, saveModel } from './materials.js';
 import { type GoldenPairs, readGoldenPairs, worldSeed } from './protocol.js';
 import type { Recipe } from './recipe.js';
@@ -22,7 +22,7 @@ export const trainingPrompts = ({ pairs }: GoldenPairs): string[] => [
 export const evaluationPrompts = (golden: GoldenPairs, { evaluation }: Recipe): string[] =>
   shuffled(trainingPrompts(golden), worldSeed, 'evaluation').slice(0, evaluation.prompts);
 
-interface GoldenPolicyResult {
+export interface GoldenPolicyResult {
   /** Its responses to the evaluation prompts. */
   readonly responses: readonly { readonly text: string; readonly tokens: readonly number[] }[];
   readonly [key: string]: unknown;
@@ -30,20 +30,20 @@ interface GoldenPolicyResult {
 
 /** Online IPO against the golden judge, the baseline configuration: every arm's fixed opponent. */
 export const goldenPolicy = (
-  study: Study,
+  stages: Stages,
   materials: Materials,
   { golden, dataset, start }: { golden: Artefact; dataset: Artefact; start: Artefact },
 ): Promise<Artefact<GoldenPolicyResult>> => {
   const { recipe, encoder, sampling } = materials;
   const { arm, evaluation } = recipe;
-  return study.stage<GoldenPolicyResult>({
+  return stages.stage<GoldenPolicyResult>({
     name: 'golden policy',
     settings: { arm: { ...arm }, prompts: evaluation.prompts, sampling: { ...sampling } },
     inputs: [golden, dataset, start],
     run: async (context) => {
       const pairs = await readGoldenPairs(dataset, materials);
       const judge = await loadJudge('golden', golden, materials);
-      await using policy = await loadModel(start, true);
+      await using policy = await loadModel(start, materials, true);
       const seed = derivedSeed(worldSeed, 'golden policy');
       const steps = train({
         policy,

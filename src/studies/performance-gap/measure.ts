@@ -10,6 +10,7 @@ import { compareResponses } from '../../evaluation/win-rate.js';
 import type { JudgedResponse, PairJudge } from '../../judges/judge.js';
 import type { Example } from '../../text/example.js';
 import type { Materials } from './materials.js';
+import { listening } from './preference-score.js';
 
 export interface Point {
   readonly step: number;
@@ -22,6 +23,9 @@ export interface Point {
   readonly outcomes: string;
   /** The same responses by the proxy. */
   readonly proxyWinRate: number;
+  /** Mean preference score of the same comparisons by each of them, nats: preference-score.ts. */
+  readonly score: number;
+  readonly proxyScore: number;
   /** As a classifier of pairs of D_golden. */
   readonly accuracy: number;
   /** log pi - log pi_sft of the better and the worse response of D_golden, nats. */
@@ -68,8 +72,9 @@ export const measure = async (
   const options = { encoder, sampling, seed, stream: `step ${step}` };
   const drawn = (await drawResponses(policy, prompts, options)).map(([response]) => response!);
   const once = { resamples: 1 };
-  const won = await compareResponses(golden, prompts, drawn, opponent, once);
-  const proxied = await compareResponses(proxy, prompts, drawn, opponent, once);
+  const [goldenScores, proxyScores] = [listening(golden), listening(proxy)];
+  const won = await compareResponses(goldenScores.judge, prompts, drawn, opponent, once);
+  const proxied = await compareResponses(proxyScores.judge, prompts, drawn, opponent, once);
   const kl = await klOfSamples(
     policy,
     start,
@@ -84,6 +89,8 @@ export const measure = async (
     winRate: won.winRate ?? 0.5,
     outcomes: outcomes.join(''),
     proxyWinRate: proxied.winRate ?? 0.5,
+    score: goldenScores.mean(),
+    proxyScore: proxyScores.mean(),
     accuracy: classified.accuracy,
     chosenDrift: classified.chosenDrift.mean,
     chosenDriftError: classified.chosenDrift.standardError ?? 0,

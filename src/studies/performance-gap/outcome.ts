@@ -2,72 +2,71 @@
 import type { JsonObject } from '../../checkpoint/json.js';
 import type {
   Report,
+  ReportFigure,
   Sample as ReportSample,
   Signature as ReportSignature,
 } from '../../report/report.js';
 import { writeReport } from '../../report/write.js';
 import { toJsonText } from '../../training/json-text.js';
 import { packageVersion } from '../../version.js';
+import type { Findings } from '../experiment.js';
 import type { Signature } from '../signature.js';
 import type { Study } from '../study.js';
-import type { ArmRun } from './arms.js';
-import { figuresOf } from './figures.js';
-import { type Runs, baselineOf } from './run.js';
+import { type Arm, type ArmRun, methodName } from './arms.js';
+import type { Lab } from './lab.js';
+import type { Point } from './measure.js';
+import { premisesOf } from './premises.js';
+import type { Recipe } from './recipe.js';
 
 export interface Outcome {
-  readonly runs: Runs;
   readonly signatures: readonly Signature[];
+  /** By the experiment's id, in the order of the report. */
+  readonly findings: ReadonlyMap<string, Findings>;
+  /** The start policy, measured. */
+  readonly start: Point;
+  readonly proxies: readonly { readonly seed: number; readonly validationAccuracy: number }[];
 }
 
-/** Where the procedure is not the paper's, and why. */
-export const deviations: readonly string[] = [
-  'Decoder-only models of tens of thousands of parameters with random initial weights, on a ' +
-    'synthetic world of text, instead of T5 models of 0.77 to 11 billion on four tasks.',
-  'D_initial is labelled by a rule with noise instead of people.',
-  'One world a run, with an SFT policy of its own; the paper has one SFT for the union of tasks.',
-  'Seeds differ in the proxy, the order of the data and the samples; the golden model, D_golden, ' +
-    'the SFT policy and the golden policy are shared. The paper reports no seeds.',
-  'KL and win rate are measured on the same responses to the evaluation prompts.',
-  'AdamW at a constant learning rate; the IPO loss as (gap - 1/(2 beta))^2; ties of the judge are ' +
-    'dropped from the batch. The paper names no optimiser and no tie policy.',
-  'Runs of the offline sweep have one length; the paper also has 20k steps, also for the offline ' +
-    'arms on data of the final online policy, and one more beta, 1.',
-  'Sizes, betas and learning rates of the scales ci and quick were chosen after looking at earlier ' +
-    'runs on the world summarise. One of them, with a proxy of 9,000 parameters and offline arms at ' +
-    'beta 0.03 too, left the gap undetermined (-0.02). These scales show; they do not test.',
-];
+/** An arm in one row: what is the recipe's own is written out. */
+const armRow = ({ source, objective, learningRate, seed, ...rest }: Arm, recipe: Recipe) => ({
+  method: methodName(source),
+  objective: objective.name,
+  beta: 'beta' in objective ? objective.beta : null,
+  lambda: 'lambda' in objective ? objective.lambda : null,
+  learningRate,
+  seed,
+  data: source.kind === 'offline' ? (source.data ?? 'D_golden') : null,
+  pairs: source.kind === 'offline' ? (source.pairs ?? null) : null,
+  syncEvery: source.kind === 'online' ? (source.syncEvery ?? 1) : null,
+  steps: rest.steps ?? recipe.arm.steps,
+  policy: rest.policy ?? recipe.sft.parameters,
+  proxy: rest.proxy ?? recipe.proxy.parameters,
+});
 
-const allArms = ({ seeds }: Runs): ArmRun[] =>
-  seeds.flatMap(({ online, tandem, offline, shuffled, weak, bestOf2, endVersusEnd }) => [
-    online,
-    tandem,
-    ...offline,
-    ...shuffled,
-    ...[weak, bestOf2].flatMap((regime) => (regime ? Object.values(regime) : [])),
-    ...endVersusEnd,
-  ]);
-
-export const resultOf = ({ runs, signatures }: Outcome): JsonObject => {
-  const { recipe, golden, dataset, start, seeds } = runs;
+export const resultOf = (lab: Lab, outcome: Outcome): JsonObject => {
+  const { recipe, golden, dataset } = lab;
+  const { signatures, findings, start, proxies } = outcome;
+  const premises = premisesOf(lab);
+  const found = [...findings].flatMap(([id, { data }]) => (data ? [[id, data] as const] : []));
   return {
     study: 'performance-gap',
     paper: 'Tang et al. 2024, arXiv 2405.08448',
     version: packageVersion,
-    recipe,
-    deviations,
+    recipe: premises.recipe,
+    deviations: premises.deviations,
     golden: golden.result,
     dataset: dataset.result,
-    proxies: seeds.map(({ seed, proxy }) => ({ seed, ...proxy.result })),
+    proxies,
     signatures,
     start,
-    runs: allArms(runs).map(({ name, arm, key, result: { points, self } }) => ({
+    experiments: Object.fromEntries(found),
+    runs: lab.arms().map(({ name, arm, key, result: { points, self } }) => ({
       name,
-      ...arm,
+      ...armRow(arm, recipe),
       key,
       self,
       points,
     })),
-    stream: seeds.map(({ seed, stream }) => ({ seed, places: stream.places })),
   };
 };
 
@@ -77,6 +76,8 @@ const columns = [
   'klError',
   'winRate',
   'proxyWinRate',
+  'score',
+  'proxyScore',
   'accuracy',
   'chosenDrift',
   'rejectedDrift',
@@ -85,25 +86,17 @@ const columns = [
 ] as const;
 
 /** A line for each checkpoint. */
-export const pointsCsv = (runs: Runs): string => {
-  const rows = allArms(runs).flatMap(({ arm, result }) =>
-    result.points.map((point) =>
-      [
-        arm.method,
-        arm.objective ?? 'ipo',
-        arm.data ?? '',
-        arm.beta,
-        arm.learningRate,
-        arm.seed,
-        ...columns.map((column) => point[column]),
-      ].join(),
-    ),
-  );
-  return [
-    ['method', 'objective', 'data', 'beta', 'learningRate', 'seed', ...columns].join(),
-    ...rows,
-    '',
-  ].join('\n');
+export const pointsCsv = (lab: Lab): string => {
+  const lines: string[] = [];
+  for (const { arm, result } of lab.arms()) {
+    const row = armRow(arm, lab.recipe);
+    if (lines.length === 0) lines.push([...Object.keys(row), ...columns].join());
+    const own = Object.values(row).map((value) => value ?? '');
+    for (const point of result.points) {
+      lines.push([...own, ...columns.map((column) => point[column])].join());
+    }
+  }
+  return [...lines, ''].join('\n');
 };
 
 const forReport = ({
@@ -117,53 +110,76 @@ const forReport = ({
 }: Signature): ReportSignature => ({
   id,
   expected: claim,
-  source: `Tang et al. 2024, ${paper}`,
+  source: paper.startsWith('beyond') ? paper : `Tang et al. 2024, ${paper}`,
   verdict,
   ...(value === null ? {} : { measured: value }),
   ...(interval === null ? {} : { interval }),
   note,
 });
 
-const samplesOf = ({ recipe, seeds }: Runs): ReportSample[] => {
-  const [{ online, offline }] = seeds as [Runs['seeds'][number]];
-  const other = baselineOf(recipe, offline).result.samples;
-  return online.result.samples.slice(0, 5).map((sample, i) => ({
-    prompt: sample.prompt,
+/** The last checkpoints of the first seed's online and offline baseline, where they were run. */
+const samplesOf = (lab: Lab): ReportSample[] => {
+  const seed = lab.recipe.seeds[0]!;
+  const { objective, learningRate } = lab.baseline(seed);
+  const isBaseline = ({ arm }: ArmRun): boolean =>
+    arm.seed === seed &&
+    arm.learningRate === learningRate &&
+    JSON.stringify(arm.objective) === JSON.stringify(objective) &&
+    Object.keys(arm.source).length === 1 &&
+    [arm.steps, arm.policy, arm.proxy].every((value) => value === undefined);
+  const runs = lab.arms().filter(isBaseline);
+  const samples = (kind: 'online' | 'offline') =>
+    runs.find(({ arm }) => arm.source.kind === kind)?.result.samples ?? [];
+  const [online, offline] = [samples('online'), samples('offline')];
+  return online.slice(0, 5).map(({ prompt, response, opponent }, i) => ({
+    prompt,
     responses: [
-      { label: 'online, last checkpoint', text: sample.response },
-      { label: 'offline, last checkpoint', text: other[i]?.response ?? '' },
-      { label: 'golden policy', text: sample.opponent },
+      { label: 'online, last checkpoint', text: response },
+      ...(offline[i] ? [{ label: 'offline, last checkpoint', text: offline[i].response }] : []),
+      { label: 'golden policy', text: opponent },
     ],
   }));
 };
 
-const reportOf = async (outcome: Outcome, reproduce: string): Promise<Report> => {
-  const { runs, signatures } = outcome;
-  const { recipe, golden, dataset, seeds } = runs;
-  const proxies = seeds.map(({ proxy }) => proxy.result.validationAccuracy.toFixed(3)).join(', ');
+/** Of the signatures that a figure names, those that this run has. */
+const figuresOf = ({ findings, signatures }: Outcome): ReportFigure[] => {
+  const known = new Set(signatures.map(({ id }) => id));
+  return [...findings.values()].flatMap(({ figures }) =>
+    figures.map((figure) => ({
+      ...figure,
+      ...(figure.signatures ? { signatures: figure.signatures.filter((id) => known.has(id)) } : {}),
+    })),
+  );
+};
+
+const reportOf = (lab: Lab, outcome: Outcome, reproduce: string): Report => {
+  const { signatures } = outcome;
+  const { recipe, dataset } = lab;
+  const premises = premisesOf(lab);
+  const proxies = outcome.proxies.map((each) => each.validationAccuracy.toFixed(3)).join(', ');
   return {
     title: 'The performance gap between online and offline alignment',
     question:
       'When does preference tuning need fresh samples from the policy, and when will a fixed ' +
       'dataset do? After Tang et al. 2024: arms that differ in nothing but the source of pairs.',
     summary: [
-      'A rater labels D_initial; a golden preference model learns from it and relabels the pairs ' +
+      `${premises.labels}; a golden preference model learns from it and relabels the pairs ` +
         '(D_golden); a policy learns both responses of each pair (SFT); a proxy preference model ' +
         'learns from D_golden. The online arm trains on its own samples, labelled by the proxy; ' +
         'the offline arm on D_golden. The golden policy, trained online against the golden model, ' +
         'is the opponent in every win rate.',
-      `The golden model agrees with the rater's noise-free score on ` +
-        `${golden.result.raterAgreement.toFixed(3)} of held-out pairs and turned ` +
-        `${dataset.result.changed.toFixed(3)} of the labels round. Validation accuracy of the ` +
-        `proxies: ${proxies} (intended: 0.70 to 0.85).`,
-      `Deviations from the paper: ${deviations.join(' ')}`,
+      `${premises.golden} and turned ${dataset.result.changed.toFixed(3)} of the labels ` +
+        `round. Validation accuracy of the proxies: ${proxies} (intended: 0.70 to 0.85).`,
     ],
+    protocol: premises.protocol,
+    deviations: premises.deviations,
     signatures: signatures.map(forReport),
-    figures: await figuresOf(runs),
-    samples: samplesOf(runs),
+    figures: figuresOf(outcome),
+    samples: samplesOf(lab),
     settings: {
       scale: recipe.scale,
-      world: recipe.world,
+      experiments: [...outcome.findings.keys()].join(', '),
+      ...premises.settings,
       seeds: recipe.seeds.join(', '),
       pairs: recipe.pairs,
       'golden parameters': recipe.golden.parameters,
@@ -175,10 +191,11 @@ const reportOf = async (outcome: Outcome, reproduce: string): Promise<Report> =>
       beta: recipe.arm.beta,
       'offline learning rates': recipe.offline.learningRates.join(', '),
       'offline betas': recipe.offline.betas.join(', '),
+      'offline lengths, of the online one': recipe.offline.steps.join(', '),
       'weak beta': recipe.weakBeta ?? 'none',
       'evaluation prompts': recipe.evaluation.prompts,
     },
-    manifest: { version: packageVersion, recipe },
+    manifest: { version: packageVersion, recipe: premises.recipe },
     reproduce: [reproduce],
     files: [
       { label: 'result.json: everything measured', path: 'result.json' },
@@ -189,11 +206,12 @@ const reportOf = async (outcome: Outcome, reproduce: string): Promise<Report> =>
 
 export const writeOutcome = async (
   study: Study,
+  lab: Lab,
   outcome: Outcome,
   reproduce: string,
 ): Promise<string> => {
-  await study.write('result.json', `${toJsonText(resultOf(outcome))}\n`);
-  await study.write('points.csv', pointsCsv(outcome.runs));
-  const { page } = await writeReport(study.folder, await reportOf(outcome, reproduce));
+  await study.write('result.json', `${toJsonText(resultOf(lab, outcome))}\n`);
+  await study.write('points.csv', pointsCsv(lab));
+  const { page } = await writeReport(study.folder, reportOf(lab, outcome, reproduce));
   return page;
 };

@@ -1,7 +1,13 @@
-// What a run of the study is made of, at each scale.
+// What a run of the study is made of.
 import { type JsonObject, show } from '../../checkpoint/json.js';
+import type { ModelOptions } from '../../engine/load.js';
 import { AlignlabError } from '../../errors.js';
 import { type Difficulty, type WorldName, worldNames } from '../../worlds/index.js';
+import { type ArmChanges, withArm } from './arm-changes.js';
+import type { RecipeFiles } from './files.js';
+import { type Scale, ofWorld, recipes } from './scales.js';
+
+type Engine = Pick<ModelOptions, 'dtype' | 'device'>;
 
 export interface ModelRecipe {
   /** About so many, embeddings included. */
@@ -9,17 +15,28 @@ export interface ModelRecipe {
   readonly steps: number;
   readonly batchSize: number;
   readonly learningRate: number;
+  /** Of a proxy: training stops where this share of held-out pairs is ordered rightly. */
+  readonly untilAccuracy?: number;
 }
 
 export interface Recipe {
   readonly scale: string;
-  readonly world: WorldName;
+  /** Of all models, where not the engine's defaults. */
+  readonly engine?: Engine;
+  /** null: the files take its place, and neither difficulty, noise nor prompts matter. */
+  readonly world: WorldName | null;
+  /** A checkpoint and preferences of the user's own. */
+  readonly files?: RecipeFiles;
   readonly difficulty: Difficulty;
   /** Temperature of the hidden rater's noise. */
   readonly noise: number;
-  /** Pairs of D_initial that models learn from, and as many held-out ones for accuracies. */
+  /** Pairs of D_initial that the golden model learns from, and held-out ones for accuracies. */
   readonly pairs: number;
   readonly validation: number;
+  /** Prompts that the pairs take in turn; null: each has its own. */
+  readonly prompts: number | null;
+  /** The first so many pairs become D_golden: of SFT, proxies, offline arms; its prompts of all. */
+  readonly dataset: number;
   readonly maxNewTokens: number;
   /** Preference model that stands for the truth; the largest transformer. */
   readonly golden: ModelRecipe;
@@ -37,8 +54,10 @@ export interface Recipe {
   readonly offline: {
     readonly learningRates: readonly number[];
     readonly betas: readonly number[];
+    /** Lengths, as multiples of the online arm's; the paper has 1 and 5. */
+    readonly steps: readonly number[];
   };
-  /** Arms on the shuffled stream of the online arm, at the baseline's beta. */
+  /** Arms on the shuffled stream of the baseline online arm, at its beta. */
   readonly shuffled: { readonly learningRates: readonly number[] };
   /**
    * A second regime at a smaller beta than the paper's, where policies go farther: online, offline
@@ -49,6 +68,23 @@ export interface Recipe {
   readonly bestOf2: boolean;
   /** Offline arms on data of the final online policy, at these learning rates; none: []. */
   readonly endVersusEnd: { readonly learningRates: readonly number[] };
+  /** Replays shuffled within windows of so many batches (figure 13); none: []. */
+  readonly windows: readonly number[];
+  /** Offline arms on data with one side of SFT or of the early online policy (figure 12). */
+  readonly onPolicyData: boolean;
+  /** Parameters of further policies (figures 10, 11, 14), and of further proxies; none: []. */
+  readonly policySizes: readonly number[];
+  readonly proxySizes: readonly number[];
+  /** Online arms that sample from a snapshot of every so-many-th step; none: []. */
+  readonly syncEvery: readonly number[];
+  /** Offline arms on the first so many pairs of D_golden; none: []. */
+  readonly datasetSizes: readonly number[];
+  /** Other objectives, online and, where they have pairs, offline; none: []. */
+  readonly losses: readonly ('dpo' | 'slic' | 'rloo' | 'ppo')[];
+  /** HyPO at these weights of its reverse KL; null: none. */
+  readonly hypo: { readonly lambdas: readonly number[] } | null;
+  /** Proxy and golden scores with the fits of Gao et al. 2023, best-of-n too. */
+  readonly gao: boolean;
   readonly seeds: readonly number[];
   /** Signatures that have to hold at this size; a run in which one does not has failed. */
   readonly asserts: readonly string[];
@@ -64,94 +100,46 @@ export interface Recipe {
   };
 }
 
-const ci: Recipe = {
-  scale: 'ci',
-  world: 'summarise',
-  difficulty: 1,
-  noise: 0.4,
-  pairs: 3000,
-  validation: 256,
-  maxNewTokens: 24,
-  golden: { parameters: 100_000, steps: 250, batchSize: 16, learningRate: 2e-3 },
-  sft: { parameters: 27_000, steps: 400, batchSize: 16, learningRate: 5e-3 },
-  proxy: { parameters: 27_000, steps: 250, batchSize: 16, learningRate: 3e-3 },
-  arm: { steps: 240, batchSize: 16, learningRate: 7e-4, beta: 0.1 },
-  offline: { learningRates: [7e-4], betas: [0.1] },
-  shuffled: { learningRates: [7e-4] },
-  weakBeta: null,
-  bestOf2: false,
-  endVersusEnd: { learningRates: [] },
-  seeds: [1],
-  asserts: ['S1.1', 'S1.3', 'S1.8a', 'S1.8b', 'S1.9a'],
-  evaluation: {
-    prompts: 256,
-    steps: [20, 40, 80, 120, 180, 240],
-    pairs: 128,
-    streamPlaces: 5,
-    streamPairs: 32,
-  },
-};
-
-const quick: Recipe = {
-  ...ci,
-  scale: 'quick',
-  pairs: 6000,
-  validation: 512,
-  golden: { parameters: 100_000, steps: 600, batchSize: 16, learningRate: 2e-3 },
-  sft: { parameters: 27_000, steps: 700, batchSize: 16, learningRate: 5e-3 },
-  arm: { steps: 400, batchSize: 16, learningRate: 5e-4, beta: 0.1 },
-  offline: { learningRates: [5e-4, 1.5e-3], betas: [0.1, 0.5] },
-  shuffled: { learningRates: [5e-4] },
-  weakBeta: 0.03,
-  bestOf2: true,
-  endVersusEnd: { learningRates: [5e-4] },
-  seeds: [1, 2],
-  asserts: ['S1.3'],
-  evaluation: {
-    prompts: 384,
-    steps: [5, 10, 20, 40, 80, 120, 160, 240, 320, 400],
-    pairs: 256,
-    streamPlaces: 8,
-    streamPairs: 64,
-  },
-};
-
-export const recipes = { ci, quick } as const satisfies Record<string, Recipe>;
-
-export type Scale = keyof typeof recipes;
-
 const refuse = (message: string): never => {
   throw new AlignlabError('OPTION_INVALID', message);
 };
 
-export interface RecipeChanges {
+export interface RecipeChanges extends ArmChanges {
   readonly world?: string;
   /** The first so many seeds. */
   readonly seeds?: number;
+  /** Of all models; refused where the engine has none of that name. */
+  readonly device?: string;
 }
 
 /** Throws OPTION_INVALID. */
-export const recipeOf = (scale: string, { world, seeds }: RecipeChanges = {}): Recipe => {
+export const recipeOf = (scale: string, changes: RecipeChanges = {}): Recipe => {
+  const { world, seeds, device, ...arm } = changes;
   if (!Object.hasOwn(recipes, scale)) {
     refuse(
       `There is no recipe for the scale ${show(scale)}; there are ${Object.keys(recipes).join(', ')}.`,
     );
   }
-  const recipe = recipes[scale as Scale];
+  const recipe: Recipe = recipes[scale as Scale];
   if (world !== undefined && !worldNames.includes(world as WorldName)) {
     refuse(`There is no world ${show(world)}. The worlds are ${worldNames.join(', ')}.`);
   }
   if (seeds !== undefined && !(Number.isSafeInteger(seeds) && seeds >= 1 && seeds <= 100)) {
     refuse(`seeds must be a whole number from 1 to 100, got ${show(seeds)}.`);
   }
-  const changed = world !== undefined || seeds !== undefined;
-  return {
+  const changesArm = Object.values(arm).some((value) => value !== undefined);
+  const changed = world !== undefined || seeds !== undefined || changesArm;
+  const own: Recipe = {
     ...recipe,
     // Replay is exact everywhere; the other signatures were seen to hold for the recipe as it is.
     ...(changed ? { asserts: ['S1.3'] } : {}),
-    ...(world === undefined ? {} : { world: world as WorldName }),
+    ...(device === undefined
+      ? {}
+      : { engine: { ...recipe.engine, device: device as NonNullable<Engine['device']> } }),
+    ...(world === undefined ? {} : { world: world as WorldName, ...ofWorld[world as WorldName] }),
     ...(seeds === undefined ? {} : { seeds: Array.from({ length: seeds }, (_, i) => i + 1) }),
   };
+  return changesArm ? withArm(own, arm) : own;
 };
 
 /** As settings of a stage. */

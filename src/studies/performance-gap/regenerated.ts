@@ -1,13 +1,15 @@
-// D_4k-vs-4k (Tang et al. 2024, section 5.2): both responses to each prompt of D_golden from the final
-// online policy, ordered by the golden model.
+// Offline data whose responses come from policies (Tang et al. 2024, sections 5.2 and 6): to each prompt
+// of D_golden one from either side, ordered by the golden model. D_4k-vs-4k has the final online policy
+// on both sides; D_sft-vs-800 and D_800-vs-4k have SFT or the early online policy on one.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { regenerate } from '../../ablations/regenerate.js';
 import { datasetOf } from '../../data/dataset.js';
 import { derivedSeed } from '../../data/random.js';
 import type { Example } from '../../text/example.js';
-import type { Artefact, Study } from '../study.js';
-import type { Ground } from './arms.js';
+import type { Artefact, Stages } from '../study.js';
+import { type DataName, earlyStep } from './arms.js';
+import type { Ground } from './bench.js';
 import { loadJudge, loadModel } from './materials.js';
 import { readGoldenPairs } from './protocol.js';
 
@@ -20,30 +22,60 @@ interface StoredPair {
 
 const fileName = 'examples.json';
 
-export const endVersusEnd = (
-  study: Study,
-  { materials, golden, dataset }: Ground,
-  online: Artefact,
-  seed: number,
+type PolicyName = 'sft' | 'early' | 'end';
+
+const sidesOf: Readonly<Record<DataName, readonly [PolicyName, PolicyName]>> = {
+  'end-vs-end': ['end', 'end'],
+  'sft-vs-early': ['sft', 'early'],
+  'early-vs-end': ['early', 'end'],
+};
+
+const longNames: Readonly<Record<PolicyName, string>> = {
+  sft: 'SFT policy',
+  early: 'early online policy',
+  end: 'final online policy',
+};
+
+export interface RegeneratedOptions {
+  readonly name: DataName;
+  readonly seed: number;
+  readonly policies: Readonly<Record<PolicyName, Artefact>>;
+  /** The run that the early and the final policy are of. */
+  readonly online: Artefact;
+}
+
+export const regeneratedPairs = (
+  stages: Stages,
+  { materials, golden, dataset, start }: Ground,
+  { name, seed, policies, online }: RegeneratedOptions,
 ): Promise<Artefact> =>
-  study.stage({
-    name: `data of the final online policy, seed ${seed}`,
-    settings: { seed, sampling: { ...materials.sampling } },
-    inputs: [golden, dataset, online],
+  stages.stage({
+    name: `data ${name}, seed ${seed}`,
+    settings: { name, seed, sampling: { ...materials.sampling } },
+    inputs: [golden, dataset, start, online],
     run: async ({ folder, signal }) => {
-      const { encoder, sampling } = materials;
+      const { encoder, sampling, recipe } = materials;
       const { pairs } = await readGoldenPairs(dataset, materials);
       const judge = await loadJudge('golden', golden, materials);
-      await using model = await loadModel(online);
+      const { steps } = recipe.arm;
+      const stepOf = { sft: 0, early: earlyStep(steps), end: steps };
+      const [first, second] = sidesOf[name];
+      const load = (side: PolicyName) => loadModel(policies[side], materials);
+      await using one = await load(first);
+      await using other = await load(second);
+      const sideOf = (side: PolicyName, model: typeof one) => ({
+        model,
+        name: longNames[side],
+        step: stepOf[side],
+      });
       try {
-        const side = { model, name: 'final online policy', step: materials.recipe.arm.steps };
         const made = await regenerate(datasetOf(pairs, 'D_golden', {}), {
           encoder,
-          first: side,
-          second: side,
+          first: sideOf(first, one),
+          second: sideOf(second, other),
           judge,
           sampling,
-          seed: derivedSeed(seed, 'end-vs-end'),
+          seed: derivedSeed(seed, name),
           ...(signal ? { signal } : {}),
         });
         const stored = made.examples.map(({ origin, prompt, responses }): StoredPair => ({

@@ -5,9 +5,11 @@ import { mean } from '../../evaluation/statistics.js';
 import { readExperience } from '../../sources/experience-log.js';
 import type { CompareRequest } from '../../judges/judge.js';
 import type { Example } from '../../text/example.js';
-import type { Artefact, Study } from '../study.js';
-import { type Ground, logPath, openBench } from './arms.js';
-import { loadModel } from './materials.js';
+import type { Artefact, Stages } from '../study.js';
+import { logPath } from './arm-parts.js';
+import { type Ground, openBench } from './bench.js';
+import { trainingPrompts } from './golden-policy.js';
+import { loadModel, promptsOf } from './materials.js';
 
 export interface StreamPlace {
   /** Of the online arm, in the middle of the pairs. */
@@ -50,30 +52,33 @@ const windows = <Item>(items: readonly Item[], places: number, size: number): It
   });
 
 export const streamAccuracy = (
-  study: Study,
+  stages: Stages,
   ground: Ground,
   seed: number,
   compared: { readonly proxy: Artefact; readonly online: Artefact; readonly offline: Artefact },
 ): Promise<Artefact<StreamAccuracy>> => {
   const { proxy, online, offline } = compared;
   const { streamPlaces, streamPairs } = ground.materials.recipe.evaluation;
-  return study.stage<StreamAccuracy>({
+  return stages.stage<StreamAccuracy>({
     name: `accuracy along the stream, seed ${seed}`,
     settings: { streamPlaces, streamPairs },
     inputs: [ground.golden, ground.start, proxy, online, offline],
     run: async ({ tick }) => {
       const stream = await readPairs(logPath(online));
-      const [bench, , close] = await openBench(ground, proxy);
-      await using ofOnline = await loadModel(online);
-      await using ofOffline = await loadModel(offline);
+      const [bench, golden, close] = await openBench(ground, proxy);
+      await using ofOnline = await loadModel(online, ground.materials);
+      await using ofOffline = await loadModel(offline, ground.materials);
       const { encoder } = ground.materials;
+      const prompts = promptsOf(trainingPrompts(golden), encoder);
+      // Tokens alone do not tell what a template spelt by special ones.
+      const texts = new Map(prompts.map(({ tokens, text }) => [tokens.join(), text]));
       const requestOf = ({ prompt, responses }: Example): CompareRequest => {
         const [first, second] = responses.map(({ tokens, truncated = false }) => ({
           tokens,
           truncated,
           text: encoder.decode(tokens, prompt),
         }));
-        const text = encoder.tokenizer.decode(prompt);
+        const text = texts.get(prompt.join()) ?? encoder.tokenizer.decode(prompt);
         return { prompt: text, promptTokens: prompt, first: first!, second: second! };
       };
       const places: StreamPlace[] = [];

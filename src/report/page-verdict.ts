@@ -1,0 +1,13 @@
+// Verdicts as the page shows them: a mark, a word, a colour.
+import { type Verdict, verdictMark } from './report.js';
+
+const classOf: Readonly<Record<Verdict, string>> = {
+  holds: 'holds',
+  'does not hold': 'fails',
+  undetermined: 'open',
+  'not tested': 'open',
+};
+
+export const verdictHtml = (verdict: Verdict): string =>
+  `<span class="verdict ${classOf[verdict]}">` +
+  `<span aria-hidden="true">${verdictMark[verdict]}</span> ${verdict}</span>`;

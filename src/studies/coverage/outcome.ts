@@ -1,0 +1,103 @@
+// What the study found: result.json and the report.
+import type { JsonObject } from '../../checkpoint/json.js';
+import type {
+  Report,
+  ReportFigure,
+  Signature as ReportSignature,
+} from '../../report/report.js';
+import { writeReport } from '../../report/write.js';
+import { toJsonText } from '../../training/json-text.js';
+import { packageVersion } from '../../version.js';
+import type { Findings } from '../experiment.js';
+import type { Signature } from '../signature.js';
+import type { Study } from '../study.js';
+import type { Recipe } from './recipe.js';
+
+export interface Outcome {
+  readonly signatures: readonly Signature[];
+  /** By the experiment's id, in the order of the report. */
+  readonly findings: ReadonlyMap<string, Findings>;
+}
+
+const paper = 'Song et al. 2024, arXiv 2406.01462';
+
+/** Where the procedure is not the paper's, and why. */
+export const deviations: readonly string[] = [
+  'Sizes, steps and learning rates of the synthetic experiments could not be found in the paper: ' +
+    'they are the library’s own.',
+  'The three-response construction is a statement of existence in the paper. Here a policy whose ' +
+    'parameters the responses share is trained into it, and the reference gives the third response ' +
+    'a probability that is tiny instead of 0, so that the KL is a number.',
+  'The reward model of RLHF in the extrapolation is the most likely linear one, which is what the ' +
+    'log-linear policy of DPO stands for; it is not fitted a second time.',
+  'The displacement needs a reference that prefers bad covered responses: with a uniform reference ' +
+    'a tabular policy loses probability outside the data under DPO.',
+];
+
+export const resultOf = (recipe: Recipe, { signatures, findings }: Outcome): JsonObject => ({
+  study: 'coverage',
+  paper,
+  version: packageVersion,
+  recipe: { ...recipe },
+  deviations,
+  signatures,
+  experiments: Object.fromEntries([...findings].map(([id, { data = {} }]) => [id, data])),
+});
+
+const forReport = (signature: Signature): ReportSignature => {
+  const { id, claim, paper: place, verdict, value, interval, note } = signature;
+  return {
+    id,
+    expected: claim,
+    source: `Song et al. 2024, ${place}`,
+    verdict,
+    ...(value === null ? {} : { measured: value }),
+    ...(interval === null ? {} : { interval }),
+    note,
+  };
+};
+
+/** Of the signatures that a figure names, those that this run has. */
+const figuresOf = ({ findings, signatures }: Outcome): ReportFigure[] => {
+  const known = new Set(signatures.map(({ id }) => id));
+  return [...findings.values()].flatMap(({ figures }) =>
+    figures.map(({ signatures: named = [], ...figure }) => ({
+      ...figure,
+      signatures: named.filter((id) => known.has(id)),
+    })),
+  );
+};
+
+const reportOf = (recipe: Recipe, outcome: Outcome, reproduce: string): Report => ({
+  title: 'Coverage: what online samples buy without labels',
+  question:
+    'What do offline preference losses leave open where the data covers a part of what the policy ' +
+    'can say, and how much of it do unlabelled samples of the policy close? After Song et al. 2024 ' +
+    '(HyPO).',
+  summary: [
+    'DPO and IPO compare the responses of pairs; of all others they say nothing. RLHF samples from ' +
+      'the policy and pays for each sample’s log-ratio to the reference; HyPO keeps the loss of DPO ' +
+      'and adds that payment, without rewards. The policies here are softmaxes over responses that ' +
+      'can be enumerated, trained by the same loop, objectives and sources as language models; all ' +
+      'quantities but the gradients’ noise are exact.',
+    `Deviations from the paper: ${deviations.join(' ')}`,
+  ],
+  signatures: outcome.signatures.map(forReport),
+  figures: figuresOf(outcome),
+  settings: { scale: recipe.scale, seeds: recipe.seeds.join(', ') },
+  manifest: { version: packageVersion, recipe: { ...recipe } },
+  reproduce: [reproduce],
+  files: [{ label: 'result.json: everything measured', path: 'result.json' }],
+});
+
+/** Returns the path of the report. */
+export const writeOutcome = async (
+  study: Study,
+  recipe: Recipe,
+  outcome: Outcome,
+  reproduce: string,
+): Promise<string> => {
+  await study.write('result.json', `${toJsonText(resultOf(recipe, outcome))}\n`);
+  const { page } = await writeReport(study.folder, reportOf(recipe, outcome, reproduce));
+  return page;
+};

@@ -1,0 +1,68 @@
+// Figure 9: best-of-2, a loss that contrasts nothing, in place of IPO (section 5.4).
+import { compareFrontiers } from '../../../evaluation/frontier.js';
+import type { Experiment } from '../../experiment.js';
+import { type Signature, above, below, measuredSignature, notTested } from '../../signature.js';
+import type { ArmRun } from '../arms.js';
+import type { Lab } from '../lab.js';
+import { ofPeaks } from '../peaks.js';
+import {
+  type Cloud,
+  type Regime,
+  decimals,
+  delta,
+  frontierFigure,
+  peakText,
+  regimeArms,
+  regimeClouds,
+  singly,
+} from './baseline-arms.js';
+
+const paper = 'figure 9';
+
+const signaturesOf = ({ online, offline, shuffled }: Regime<Cloud>): Signature[] => {
+  const alike = {
+    id: 'S1.12b',
+    claim: 'best-of-2: shuffled within 0.05 of online on the common KL range',
+    paper,
+  };
+  const { range, largestGap, meanGap } = compareFrontiers(online, shuffled);
+  return [
+    measuredSignature(
+      {
+        id: 'S1.12a',
+        claim: `best-of-2: the online peak at least ${delta} above the offline one`,
+        paper,
+      },
+      ofPeaks([online, offline], ([a, b]) => a! - b!),
+      above(delta),
+      `online ${peakText(online)}, shuffled ${peakText(shuffled)}, offline ${peakText(offline)}`,
+    ),
+    range === null || largestGap === null || meanGap === null
+      ? notTested(alike.id, alike.claim, paper, 'there is no common range of KL')
+      : measuredSignature(
+          alike,
+          { value: Math.abs(largestGap), interval: null },
+          below(0.05),
+          `largest difference of envelopes up to ${decimals(range[1])} nats; the mean one, online ` +
+            `less shuffled, is ${decimals(meanGap)}`,
+        ),
+  ];
+};
+
+export const figure9: Experiment<Lab, Regime<ArmRun>> = {
+  id: 'fig-9',
+  title: 'Best-of-2',
+  includes: ({ recipe }) => recipe.bestOf2,
+  run: (lab, seed) => regimeArms(lab, seed, { name: 'bo2' }),
+  findings: async (lab, found) => {
+    const clouds = await regimeClouds(lab, found.map(singly));
+    const text = {
+      name: 'fig-9-best-of-2',
+      title: 'Best-of-2 instead of IPO',
+      caption: 'Maximum likelihood of the better response, without a reference.',
+      claim: 'The gap persists, and the shuffled stream matches the online arm.',
+      signatures: ['S1.12a', 'S1.12b'],
+    };
+    return { signatures: signaturesOf(clouds), figures: [await frontierFigure(text, clouds)] };
+  },
+};
