@@ -121,7 +121,8 @@ export const peakText = (points: Cloud): string =>
   decimals(ofPeaks([points], ([value]) => value!).value);
 
 export const worldText = ({ recipe: { seeds, world } }: Lab): string =>
-  `, ${seeds.length} seed${seeds.length === 1 ? '' : 's'}, world ${world}`;
+  `, ${seeds.length} seed${seeds.length === 1 ? '' : 's'}` +
+  (world === null ? '' : `, world ${world}`);
 
 /** Runs, one of each seed, over their steps. */
 export const overSteps = (
