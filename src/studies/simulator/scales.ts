@@ -1,0 +1,162 @@
+// The scales of the simulator study. Sizes are those of the learners' presets; lengths are what a
+// machine can do in the time that the scale promises, and not the paper's (1M steps) but for gpu.
+import { show } from '../../checkpoint/json.js';
+import { learnerPresets } from '../../control/index.js';
+import type { PresetName } from '../../control/index.js';
+import { AlignlabError } from '../../errors.js';
+import type { DataRecipe, Plan, Recipe, Sizes } from './recipe.js';
+
+const sizesOf = (name: PresetName): Sizes => {
+  const { hidden = [], batch = 0, learningRate = 0 } = learnerPresets[name].options;
+  return { hidden, batch, learningRate };
+};
+
+const planOf = (steps: number, evaluateEvery = 5000, episodes = 5): Plan => ({
+  steps,
+  chunk: 1000,
+  evaluateEvery,
+  episodes,
+});
+
+const replay: DataRecipe = {
+  kinds: ['medium-replay'],
+  transitions: 100_000,
+  mediumScore: 30,
+  seed: 1,
+  builder: { hidden: [64, 64], batch: 64, learningRate: 1e-3, maxSteps: 200_000 },
+};
+
+const pendulum = {
+  sizes: { ...sizesOf('ci'), learningRate: 1e-3 },
+  real: 10_000,
+  simulated: 10_000,
+  heldOut: 4000,
+  updates: 4000,
+  processNoise: 3,
+  gravities: [1, 1.4, 2],
+  bins: 20,
+};
+
+const sideBySide = ['h2o', 'sac', 'mix', 'darc'] as const;
+
+const cpu: Recipe = {
+  scale: 'cpu',
+  seeds: [1, 2, 3, 4, 5],
+  device: 'cpu',
+  locomotion: {
+    env: 'HalfCheetah',
+    sizes: sizesOf('demo'),
+    data: replay,
+    cells: {
+      'joint noise': { algorithms: [...sideBySide, 'darc+'], plan: planOf(60_000) },
+      gravity: { algorithms: [...sideBySide, 'darc+'], plan: planOf(60_000) },
+      friction: { algorithms: sideBySide, plan: planOf(60_000) },
+      none: { algorithms: ['h2o', 'sac', 'mix'], plan: planOf(40_000) },
+    },
+  },
+  weights: { gaps: ['none', 'friction', 'gravity', 'joint noise'], bins: 20 },
+  ablations: { gap: 'gravity', plan: planOf(60_000) },
+  pendulum: { ...pendulum, updates: 20_000 },
+  wheelLegged: {
+    sizes: sizesOf('ci'),
+    plan: planOf(40_000),
+    algorithms: ['h2o', 'sac'],
+    dataSteps: 30_000,
+    trialSeconds: 30,
+    trials: 10,
+  },
+  cql: { plan: planOf(100_000, 10_000), sizes: sizesOf('ci'), fractions: [1, 0.1] },
+  asserts: ['R1a', 'R1b', 'R2', 'R3', 'R4', 'R5', 'S3.3a', 'S3.9b'],
+};
+
+const quick: Recipe = {
+  ...cpu,
+  scale: 'quick',
+  seeds: [1, 2, 3],
+  locomotion: {
+    env: 'HalfCheetah',
+    sizes: sizesOf('ci'),
+    data: replay,
+    cells: { 'joint noise': { algorithms: sideBySide, plan: planOf(40_000) } },
+  },
+  weights: { gaps: ['joint noise'], bins: 20 },
+  ablations: null,
+  pendulum,
+  wheelLegged: null,
+  cql: null,
+  asserts: ['R1a', 'S3.3a', 'S3.9b'],
+};
+
+/** Lengths at which nothing is learned in MuJoCo: it shows that all parts work. */
+const ci: Recipe = {
+  ...quick,
+  scale: 'ci',
+  seeds: [1],
+  locomotion: {
+    env: 'HalfCheetah',
+    sizes: { ...sizesOf('ci'), hidden: [32, 32], batch: 64 },
+    data: { ...replay, kinds: ['random'], transitions: 3000 },
+    cells: {
+      'joint noise': {
+        algorithms: ['h2o', 'sac'],
+        plan: { steps: 2000, chunk: 500, evaluateEvery: 500, episodes: 1 },
+      },
+    },
+  },
+  weights: { gaps: ['joint noise'], bins: 10 },
+  pendulum: { ...pendulum, updates: 3000 },
+  asserts: ['S3.3a', 'S3.9b'],
+};
+
+const long = planOf(1_000_000, 10_000);
+
+/** As the paper has it: written down for a machine that can, and never run here. */
+const gpu: Recipe = {
+  ...cpu,
+  scale: 'gpu',
+  device: 'cuda',
+  locomotion: {
+    env: 'HalfCheetah',
+    sizes: sizesOf('paper'),
+    data: {
+      kinds: ['medium-replay', 'medium'],
+      transitions: 1_000_000,
+      mediumScore: 40,
+      seed: 1,
+      builder: { hidden: [256, 256], batch: 256, learningRate: 3e-4, maxSteps: 1_000_000 },
+    },
+    cells: {
+      'joint noise': { algorithms: [...sideBySide, 'darc+'], plan: long },
+      gravity: { algorithms: [...sideBySide, 'darc+'], plan: long },
+      friction: { algorithms: [...sideBySide, 'darc+'], plan: long },
+      none: { algorithms: ['h2o', 'sac', 'mix'], plan: long },
+    },
+  },
+  ablations: { gap: 'gravity', plan: long },
+  cql: { plan: long, sizes: sizesOf('paper'), fractions: [1, 0.1] },
+};
+
+export const recipes = { ci, quick, cpu, gpu } as const satisfies Readonly<Record<string, Recipe>>;
+
+const refuse = (message: string): never => {
+  throw new AlignlabError('OPTION_INVALID', message);
+};
+
+export interface RecipeChanges {
+  /** The first so many seeds. */
+  readonly seeds?: number;
+}
+
+/** Throws OPTION_INVALID. */
+export const recipeOf = (scale: string, { seeds }: RecipeChanges = {}): Recipe => {
+  if (!Object.hasOwn(recipes, scale)) {
+    const known = Object.keys(recipes).join(', ');
+    refuse(`There is no recipe for the scale ${show(scale)}; there are ${known}.`);
+  }
+  const recipe = recipes[scale as keyof typeof recipes];
+  if (seeds === undefined) return recipe;
+  if (!(Number.isSafeInteger(seeds) && seeds >= 1 && seeds <= 100)) {
+    refuse(`seeds must be a whole number from 1 to 100, got ${show(seeds)}.`);
+  }
+  return { ...recipe, seeds: Array.from({ length: seeds }, (_, i) => i + 1) };
+};

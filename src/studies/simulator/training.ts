@@ -1,0 +1,163 @@
+// The stage that trains an arm: its curve, what its weights say at the end, and its policies.
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { JsonObject } from '../../checkpoint/json.js';
+import { type Env, Learner, makeEnv, trainOffDynamics } from '../../control/index.js';
+import type { DynamicsGap, TrainingEvaluation } from '../../control/index.js';
+import { contentHash } from '../../data/content-hash.js';
+import { writeWhole } from '../../files.js';
+import type { Artefact, StageContext, Stages } from '../study.js';
+import type { Arm } from './arms.js';
+import { type DatasetResult, specOf, transitionsOf } from './datasets.js';
+import { type Reading, readMember } from './instruments.js';
+
+export interface TrainingStageResult extends Readonly<Record<string, unknown>> {
+  readonly curve: readonly TrainingEvaluation[];
+  /** Of each member, at the end. */
+  readonly readings: readonly Reading[];
+}
+
+export interface Run extends Artefact<TrainingStageResult> {
+  readonly arm: Arm;
+  readonly data: Artefact<DatasetResult> | null;
+}
+
+const policyFile = 'policy.state';
+const saveEvery = 20_000;
+const readingCount = 4000;
+
+/** Where an observation has the body's forward speed. */
+const speedIndex = { HalfCheetah: 8, Walker2d: 8, Hopper: 5, Pendulum: 2, WheelLegged: 1 } as const;
+
+/** @param seconds of an episode; default as the environment has it */
+export const makeArmEnv = async (arm: Arm, gap: DynamicsGap, seconds?: number): Promise<Env> => {
+  const { env, task } = arm;
+  const options = { gap, ...(task ? { task } : {}) };
+  if (seconds === undefined) return makeEnv(env, options);
+  const { stepSeconds } = await specOf(arm);
+  return makeEnv(env, { ...options, maxEpisodeSteps: Math.round(seconds / stepSeconds) });
+};
+
+const learnerOf = async (
+  arm: Arm,
+  seeds: readonly number[],
+  data: Artefact<DatasetResult> | null,
+): Promise<Learner> => {
+  const { obsDim, actDim } = await specOf(arm);
+  const { algorithm, h2o, sizes } = arm;
+  const options = { algorithm, obsDim, actDim, seeds, ...sizes, ...(h2o ? { h2o } : {}) };
+  return data ? new Learner(options, await transitionsOf(arm, data)) : new Learner(options);
+};
+
+const ifThere = async (path: string): Promise<Uint8Array | undefined> =>
+  readFile(path).catch(() => undefined);
+
+interface Job {
+  readonly arm: Arm;
+  readonly seeds: readonly number[];
+  readonly data: Artefact<DatasetResult> | null;
+  readonly bins: number;
+  /** Where a training that is under way keeps its state. */
+  readonly unfinished: string;
+}
+
+const saverOf = (path: string) => async (state: Uint8Array) => {
+  await mkdir(dirname(path), { recursive: true });
+  await writeWhole(path, state);
+};
+
+interface World {
+  readonly sim: readonly Env[];
+  readonly real: Env;
+  readonly learner: Learner;
+}
+
+/** Gives everything that was opened back, also where opening fails half-way. */
+const withWorld = async <Result>(
+  { arm, seeds, data }: Job,
+  work: (world: World) => Promise<Result>,
+): Promise<Result> => {
+  const opened: Disposable[] = [];
+  const keep = <Part extends Disposable>(part: Part): Part => {
+    opened.push(part);
+    return part;
+  };
+  try {
+    const sim: Env[] = [];
+    // CQL sees no simulator.
+    for (const _seed of arm.algorithm === 'cql' ? [] : seeds) {
+      sim.push(keep(await makeArmEnv(arm, arm.sim)));
+    }
+    const real = keep(await makeArmEnv(arm, arm.real));
+    return await work({ sim, real, learner: keep(await learnerOf(arm, seeds, data)) });
+  } finally {
+    for (const part of opened.reverse()) part[Symbol.dispose]();
+  }
+};
+
+const train = (job: Job, context: StageContext): Promise<TrainingStageResult> =>
+  withWorld(job, async ({ learner, sim, real }) => {
+    const { arm, seeds, bins, unfinished } = job;
+    const { folder, signal, tick } = context;
+    const state = await ifThere(unfinished);
+    const { curve } = await trainOffDynamics({
+      learner,
+      sim,
+      real,
+      ...arm.plan,
+      ...(state ? { state } : {}),
+      saveEvery,
+      save: saverOf(unfinished),
+      ...(signal ? { signal } : {}),
+      onEvaluation: ({ step }) => {
+        tick(step, arm.plan.steps);
+      },
+    });
+    const options = { count: readingCount, feature: speedIndex[arm.env], bins };
+    const readings = seeds.map((_seed, member) => readMember(learner, member, options));
+    await writeFile(join(folder, policyFile), learner.state({ transitions: false }));
+    return { curve, readings };
+  });
+
+/** What decides the result of an arm. */
+const settingsOf = ({ name: _, ...arm }: Arm, seeds: readonly number[]): JsonObject =>
+  JSON.parse(JSON.stringify({ ...arm, seeds })) as JsonObject;
+
+export interface TrainingHost {
+  readonly stages: Stages;
+  /** Of the study. */
+  readonly folder: string;
+  readonly seeds: readonly number[];
+  readonly bins: number;
+}
+
+/** Trains all seeds at once. One that is killed goes on from its last saved state. */
+export const trainArm = async (
+  { stages, folder, seeds, bins }: TrainingHost,
+  arm: Arm,
+  data: Artefact<DatasetResult> | null,
+): Promise<Run> => {
+  const settings = { ...settingsOf(arm, seeds), bins };
+  const key = contentHash(JSON.stringify(settings), data?.key ?? '');
+  const unfinished = join(folder, 'unfinished', `${key}.state`);
+  const artefact = await stages.stage<TrainingStageResult>({
+    name: arm.name,
+    settings,
+    ...(data ? { inputs: [data] } : {}),
+    run: (context) => train({ arm, seeds, data, bins, unfinished }, context),
+  });
+  if (artefact.folder !== '') await rm(unfinished, { force: true });
+  return { ...artefact, arm, data };
+};
+
+/** The trained ensemble of a run, without its simulated transitions. */
+export const openPolicies = async (run: Run, seeds: readonly number[]): Promise<Learner> => {
+  const learner = await learnerOf(run.arm, seeds, run.data);
+  try {
+    learner.restore(await readFile(join(run.folder, policyFile)));
+    return learner;
+  } catch (cause) {
+    learner.dispose();
+    throw cause;
+  }
+};
