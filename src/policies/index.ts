@@ -1,13 +1,5 @@
 // Enumerable policies: what the rest of the library uses of this folder.
-export {
-  type ListedResponse,
-  exactKl,
-  exactKlGradient,
-  klToGo,
-  listResponses,
-  logProbOf,
-} from './exact.js';
-export type { Features } from './parameters.js';
-export { type Logits, type PolicyOptions, logLinearPolicy, tabularPolicy } from './make.js';
+export { exactKl, exactKlGradient, listResponses, logProbOf } from './exact.js';
+export { logLinearPolicy, tabularPolicy } from './make.js';
 export { EnumerablePolicy } from './policy.js';
-export { type ResponsePath, ResponseSpace, noPrompt } from './space.js';
+export { ResponseSpace, noPrompt } from './space.js';

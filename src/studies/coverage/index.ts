@@ -13,7 +13,7 @@ import type { TextMaterials } from './text/materials.js';
 export { experimentIds } from './experiments/index.js';
 export type { Outcome } from './outcome.js';
 export type { Recipe } from './recipe.js';
-export { type RecipeChanges, recipeOf, recipes } from './scales.js';
+export { recipeOf, recipes } from './scales.js';
 
 export interface CoverageOptions {
   readonly recipe: Recipe;

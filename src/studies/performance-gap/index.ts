@@ -20,7 +20,7 @@ import type { Recipe } from './recipe.js';
 import { allSignatures } from './signatures.js';
 import type { WorkerData } from './worker.js';
 
-export { type FilesPlan, recipeOfFiles } from './files-recipe.js';
+export { recipeOfFiles } from './files-recipe.js';
 export type { RecipeFiles } from './files.js';
 export { type Recipe, type RecipeChanges, recipeOf } from './recipe.js';
 export { recipes } from './scales.js';

@@ -21,7 +21,7 @@ import type { WorkerData } from './worker.js';
 
 export type { Outcome } from './outcome.js';
 export type { Recipe } from './recipe.js';
-export { type RecipeChanges, recipeOf, recipes } from './scales.js';
+export { recipeOf, recipes } from './scales.js';
 
 export const experimentIds: readonly string[] = idsOf(experiments);
 

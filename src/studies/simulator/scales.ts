@@ -59,9 +59,9 @@ const cpu: Recipe = {
   pendulum: { ...pendulum, updates: 20_000 },
   wheelLegged: {
     sizes: sizesOf('ci'),
-    plan: planOf(40_000),
+    plan: planOf(100_000, 10_000),
     algorithms: ['h2o', 'sac'],
-    dataSteps: 30_000,
+    dataSteps: 60_000,
     trialSeconds: 30,
     trials: 10,
   },

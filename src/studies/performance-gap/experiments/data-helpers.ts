@@ -7,8 +7,6 @@ import type { BandPoint } from '../../../report/chart.js';
 import { type Measured, ofPeaks } from '../peaks.js';
 import { type Cloud, decimals } from './baseline-arms.js';
 
-export { type Cloud, decimals, klAxis, peakText, winRateAxis } from './baseline-arms.js';
-
 export const withInterval = ({ value, interval: [low, high] }: Measured): string =>
   `${decimals(value)} (${decimals(low)} to ${decimals(high)})`;
 
