@@ -109,5 +109,5 @@ test('recipes and experiments are chosen by name', async (t) => {
   t.deepEqual(recipeOf('ci', { seeds: 2 }).seeds, [1, 2]);
   const run = (only: string[]) => caught(() => coverage({ recipe: small, folder, only }));
   assertError(t, await run(['extrapolations']), 'OPTION_INVALID', 'Did you mean');
-  assertError(t, await run(['displacement']), 'OPTION_INVALID', 'no experiment');
+  assertError(t, await run(['displacement']), 'OPTION_INVALID', 'has no displacement');
 });

@@ -1,23 +1,10 @@
 // What the study found: result.json and the report.
 import type { JsonObject } from '../../checkpoint/json.js';
-import type {
-  Report,
-  ReportFigure,
-  Signature as ReportSignature,
-} from '../../report/report.js';
-import { writeReport } from '../../report/write.js';
-import { toJsonText } from '../../training/json-text.js';
+import type { Report } from '../../report/report.js';
 import { packageVersion } from '../../version.js';
-import type { Findings } from '../experiment.js';
-import type { Signature } from '../signature.js';
+import { type Outcome, figuresOf, forReport, writeStudy } from '../outcome.js';
 import type { Study } from '../study.js';
 import type { Recipe } from './recipe.js';
-
-export interface Outcome {
-  readonly signatures: readonly Signature[];
-  /** By the experiment's id, in the order of the report. */
-  readonly findings: ReadonlyMap<string, Findings>;
-}
 
 const paper = 'Song et al. 2024, arXiv 2406.01462';
 
@@ -53,30 +40,6 @@ export const resultOf = (recipe: Recipe, { signatures, findings }: Outcome): Jso
   experiments: Object.fromEntries([...findings].map(([id, { data = {} }]) => [id, data])),
 });
 
-const forReport = (signature: Signature): ReportSignature => {
-  const { id, claim, paper: place, verdict, value, interval, note } = signature;
-  return {
-    id,
-    expected: claim,
-    source: `Song et al. 2024, ${place}`,
-    verdict,
-    ...(value === null ? {} : { measured: value }),
-    ...(interval === null ? {} : { interval }),
-    note,
-  };
-};
-
-/** Of the signatures that a figure names, those that this run has. */
-const figuresOf = ({ findings, signatures }: Outcome): ReportFigure[] => {
-  const known = new Set(signatures.map(({ id }) => id));
-  return [...findings.values()].flatMap(({ figures }) =>
-    figures.map(({ signatures: named = [], ...figure }) => ({
-      ...figure,
-      signatures: named.filter((id) => known.has(id)),
-    })),
-  );
-};
-
 const reportOf = (recipe: Recipe, outcome: Outcome, reproduce: string): Report => ({
   title: 'Coverage: what online samples buy without labels',
   question:
@@ -92,7 +55,9 @@ const reportOf = (recipe: Recipe, outcome: Outcome, reproduce: string): Report =
       'synthetic world.',
   ],
   deviations,
-  signatures: outcome.signatures.map(forReport),
+  signatures: outcome.signatures.map((signature) =>
+    forReport(signature, `Song et al. 2024, ${signature.paper}`),
+  ),
   figures: figuresOf(outcome),
   settings: { scale: recipe.scale, seeds: recipe.seeds.join(', ') },
   manifest: { version: packageVersion, recipe: { ...recipe } },
@@ -101,13 +66,10 @@ const reportOf = (recipe: Recipe, outcome: Outcome, reproduce: string): Report =
 });
 
 /** Returns the path of the report. */
-export const writeOutcome = async (
+export const writeOutcome = (
   study: Study,
   recipe: Recipe,
   outcome: Outcome,
   reproduce: string,
-): Promise<string> => {
-  await study.write('result.json', `${toJsonText(resultOf(recipe, outcome))}\n`);
-  const { page } = await writeReport(study.folder, reportOf(recipe, outcome, reproduce));
-  return page;
-};
+): Promise<string> =>
+  writeStudy(study, { result: resultOf(recipe, outcome) }, reportOf(recipe, outcome, reproduce));

@@ -1,8 +1,7 @@
 // The scales of the coverage study, and how one is chosen. Numbers that the paper does not give
 // (Song et al. 2024, arXiv 2406.01462, leaves sizes and steps of its synthetic figures out) are the
 // library's own and stand in the report as such.
-import { show } from '../../checkpoint/json.js';
-import { AlignlabError } from '../../errors.js';
+import { recipeNamed, seedsOf } from '../recipes.js';
 import type { Displacement, Estimators, Extrapolation, Recipe, ThreeResponses } from './recipe.js';
 import { stories, textRecipes } from './text/scales.js';
 
@@ -99,10 +98,6 @@ export const recipes = { ci, quick, cpu, gpu: { ...cpu, scale: 'gpu', text: text
   Recipe
 >;
 
-const refuse = (message: string): never => {
-  throw new AlignlabError('OPTION_INVALID', message);
-};
-
 export interface RecipeChanges {
   /** The first so many seeds. */
   readonly seeds?: number;
@@ -110,15 +105,6 @@ export interface RecipeChanges {
 
 /** Throws OPTION_INVALID. */
 export const recipeOf = (scale: string, { seeds }: RecipeChanges = {}): Recipe => {
-  if (!Object.hasOwn(recipes, scale)) {
-    refuse(
-      `There is no recipe for the scale ${show(scale)}; there are ${Object.keys(recipes).join(', ')}.`,
-    );
-  }
-  const recipe = recipes[scale as keyof typeof recipes];
-  if (seeds === undefined) return recipe;
-  if (!(Number.isSafeInteger(seeds) && seeds >= 1 && seeds <= 100)) {
-    refuse(`seeds must be a whole number from 1 to 100, got ${show(seeds)}.`);
-  }
-  return { ...recipe, seeds: Array.from({ length: seeds }, (_, i) => i + 1) };
+  const recipe = recipeNamed<Recipe>(recipes, scale);
+  return seeds === undefined ? recipe : { ...recipe, seeds: seedsOf(seeds) };
 };

@@ -1,15 +1,8 @@
 // What the study found: result.json, points.csv and the report.
 import type { JsonObject } from '../../checkpoint/json.js';
-import type {
-  Report,
-  ReportFigure,
-  Sample as ReportSample,
-  Signature as ReportSignature,
-} from '../../report/report.js';
-import { writeReport } from '../../report/write.js';
-import { toJsonText } from '../../training/json-text.js';
+import type { Report, Sample as ReportSample } from '../../report/report.js';
 import { packageVersion } from '../../version.js';
-import type { Findings } from '../experiment.js';
+import { type Outcome as StudyOutcome, figuresOf, forReport, writeStudy } from '../outcome.js';
 import type { Signature } from '../signature.js';
 import type { Study } from '../study.js';
 import { type Arm, type ArmRun, methodName } from './arms.js';
@@ -18,10 +11,7 @@ import type { Point } from './measure.js';
 import { premisesOf } from './premises.js';
 import type { Recipe } from './recipe.js';
 
-export interface Outcome {
-  readonly signatures: readonly Signature[];
-  /** By the experiment's id, in the order of the report. */
-  readonly findings: ReadonlyMap<string, Findings>;
+export interface Outcome extends StudyOutcome {
   /** The start policy, measured. */
   readonly start: Point;
   readonly proxies: readonly { readonly seed: number; readonly validationAccuracy: number }[];
@@ -99,23 +89,8 @@ export const pointsCsv = (lab: Lab): string => {
   return [...lines, ''].join('\n');
 };
 
-const forReport = ({
-  id,
-  claim,
-  paper,
-  verdict,
-  value,
-  interval,
-  note,
-}: Signature): ReportSignature => ({
-  id,
-  expected: claim,
-  source: paper.startsWith('beyond') ? paper : `Tang et al. 2024, ${paper}`,
-  verdict,
-  ...(value === null ? {} : { measured: value }),
-  ...(interval === null ? {} : { interval }),
-  note,
-});
+const sourceOf = ({ paper }: Signature): string =>
+  paper.startsWith('beyond') ? paper : `Tang et al. 2024, ${paper}`;
 
 /** The last checkpoints of the first seed's online and offline baseline, where they were run. */
 const samplesOf = (lab: Lab): ReportSample[] => {
@@ -141,17 +116,6 @@ const samplesOf = (lab: Lab): ReportSample[] => {
   }));
 };
 
-/** Of the signatures that a figure names, those that this run has. */
-const figuresOf = ({ findings, signatures }: Outcome): ReportFigure[] => {
-  const known = new Set(signatures.map(({ id }) => id));
-  return [...findings.values()].flatMap(({ figures }) =>
-    figures.map((figure) => ({
-      ...figure,
-      ...(figure.signatures ? { signatures: figure.signatures.filter((id) => known.has(id)) } : {}),
-    })),
-  );
-};
-
 const reportOf = (lab: Lab, outcome: Outcome, reproduce: string): Report => {
   const { signatures } = outcome;
   const { recipe, dataset } = lab;
@@ -173,7 +137,7 @@ const reportOf = (lab: Lab, outcome: Outcome, reproduce: string): Report => {
     ],
     protocol: premises.protocol,
     deviations: premises.deviations,
-    signatures: signatures.map(forReport),
+    signatures: signatures.map((signature) => forReport(signature, sourceOf(signature))),
     figures: figuresOf(outcome),
     samples: samplesOf(lab),
     settings: {
@@ -204,14 +168,14 @@ const reportOf = (lab: Lab, outcome: Outcome, reproduce: string): Report => {
   };
 };
 
-export const writeOutcome = async (
+export const writeOutcome = (
   study: Study,
   lab: Lab,
   outcome: Outcome,
   reproduce: string,
-): Promise<string> => {
-  await study.write('result.json', `${toJsonText(resultOf(lab, outcome))}\n`);
-  await study.write('points.csv', pointsCsv(lab));
-  const { page } = await writeReport(study.folder, reportOf(lab, outcome, reproduce));
-  return page;
-};
+): Promise<string> =>
+  writeStudy(
+    study,
+    { result: resultOf(lab, outcome), points: pointsCsv(lab) },
+    reportOf(lab, outcome, reproduce),
+  );

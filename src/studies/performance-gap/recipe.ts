@@ -5,7 +5,8 @@ import { AlignlabError } from '../../errors.js';
 import { type Difficulty, type WorldName, worldNames } from '../../worlds/index.js';
 import { type ArmChanges, withArm } from './arm-changes.js';
 import type { RecipeFiles } from './files.js';
-import { type Scale, ofWorld, recipes } from './scales.js';
+import { recipeNamed, seedsOf } from '../recipes.js';
+import { ofWorld, recipes } from './scales.js';
 
 type Engine = Pick<ModelOptions, 'dtype' | 'device'>;
 
@@ -115,17 +116,9 @@ export interface RecipeChanges extends ArmChanges {
 /** Throws OPTION_INVALID. */
 export const recipeOf = (scale: string, changes: RecipeChanges = {}): Recipe => {
   const { world, seeds, device, ...arm } = changes;
-  if (!Object.hasOwn(recipes, scale)) {
-    refuse(
-      `There is no recipe for the scale ${show(scale)}; there are ${Object.keys(recipes).join(', ')}.`,
-    );
-  }
-  const recipe: Recipe = recipes[scale as Scale];
+  const recipe = recipeNamed<Recipe>(recipes, scale);
   if (world !== undefined && !worldNames.includes(world as WorldName)) {
     refuse(`There is no world ${show(world)}. The worlds are ${worldNames.join(', ')}.`);
-  }
-  if (seeds !== undefined && !(Number.isSafeInteger(seeds) && seeds >= 1 && seeds <= 100)) {
-    refuse(`seeds must be a whole number from 1 to 100, got ${show(seeds)}.`);
   }
   const changesArm = Object.values(arm).some((value) => value !== undefined);
   const changed = world !== undefined || seeds !== undefined || changesArm;
@@ -137,7 +130,7 @@ export const recipeOf = (scale: string, changes: RecipeChanges = {}): Recipe => 
       ? {}
       : { engine: { ...recipe.engine, device: device as NonNullable<Engine['device']> } }),
     ...(world === undefined ? {} : { world: world as WorldName, ...ofWorld[world as WorldName] }),
-    ...(seeds === undefined ? {} : { seeds: Array.from({ length: seeds }, (_, i) => i + 1) }),
+    ...(seeds === undefined ? {} : { seeds: seedsOf(seeds) }),
   };
   return changesArm ? withArm(own, arm) : own;
 };

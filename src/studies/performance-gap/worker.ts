@@ -2,6 +2,7 @@
 // main thread.
 import { setThreads } from '../../engine/device.js';
 import { choose } from '../run-experiments.js';
+import type { WorkerData } from '../running.js';
 import { Study } from '../study.js';
 import { serve } from '../workers.js';
 import { experiments } from './experiments/index.js';
@@ -9,16 +10,8 @@ import { openLab } from './lab.js';
 import { openMaterials } from './materials.js';
 import type { Recipe } from './recipe.js';
 
-export interface WorkerData {
-  readonly recipe: Recipe;
-  readonly folder: string;
-  readonly only: readonly string[] | null;
-  /** Of each worker's engine. */
-  readonly threads: number;
-}
-
 await serve(async (data, served) => {
-  const { recipe, folder, only, threads } = data as WorkerData;
+  const { recipe, folder, only, threads } = data as WorkerData<Recipe>;
   await setThreads(threads);
   const study = Study.join(folder, served);
   const lab = await openLab(study, await openMaterials(study, recipe));

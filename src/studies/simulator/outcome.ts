@@ -1,20 +1,11 @@
 // What the study found: result.json, points.csv and the report.
 import type { JsonObject } from '../../checkpoint/json.js';
-import type { Report, ReportFigure, Signature as ReportSignature } from '../../report/report.js';
-import { writeReport } from '../../report/write.js';
-import { toJsonText } from '../../training/json-text.js';
+import type { Report } from '../../report/report.js';
 import { packageVersion } from '../../version.js';
-import type { Findings } from '../experiment.js';
-import type { Signature } from '../signature.js';
+import { type Outcome, figuresOf, forReport, writeStudy } from '../outcome.js';
 import type { Study } from '../study.js';
 import type { Lab } from './lab.js';
 import type { Recipe } from './recipe.js';
-
-export interface Outcome {
-  readonly signatures: readonly Signature[];
-  /** By the experiment's id, in the order of the report. */
-  readonly findings: ReadonlyMap<string, Findings>;
-}
 
 const paper = 'Niu et al. 2022, arXiv 2206.13464';
 
@@ -89,30 +80,6 @@ export const pointsCsv = (lab: Lab): string => {
   return [head.join(), ...lines, ''].join('\n');
 };
 
-const forReport = (signature: Signature): ReportSignature => {
-  const { id, claim, paper: place, verdict, value, interval, note } = signature;
-  return {
-    id,
-    expected: claim,
-    source: `after Niu et al. 2022, ${place}`,
-    verdict,
-    ...(value === null ? {} : { measured: value }),
-    ...(interval === null ? {} : { interval }),
-    note,
-  };
-};
-
-/** Of the signatures that a figure names, those that this run has. */
-const figuresOf = ({ findings, signatures }: Outcome): ReportFigure[] => {
-  const known = new Set(signatures.map(({ id }) => id));
-  return [...findings.values()].flatMap(({ figures }) =>
-    figures.map(({ signatures: named = [], ...figure }) => ({
-      ...figure,
-      signatures: named.filter((id) => known.has(id)),
-    })),
-  );
-};
-
 const settingsOf = ({ scale, seeds, locomotion }: Recipe): Report['settings'] => ({
   scale,
   seeds: seeds.join(', '),
@@ -145,7 +112,9 @@ const reportOf = (lab: Lab, outcome: Outcome, reproduce: string): Report => ({
     'The seeds of a method are the members of one ensemble, trained together.',
   ],
   deviations,
-  signatures: outcome.signatures.map(forReport),
+  signatures: outcome.signatures.map((signature) =>
+    forReport(signature, `after Niu et al. 2022, ${signature.paper}`),
+  ),
   figures: figuresOf(outcome),
   settings: settingsOf(lab.recipe),
   manifest: { version: packageVersion, recipe: { ...lab.recipe } },
@@ -157,14 +126,14 @@ const reportOf = (lab: Lab, outcome: Outcome, reproduce: string): Report => ({
 });
 
 /** Returns the path of the report. */
-export const writeOutcome = async (
+export const writeOutcome = (
   study: Study,
   lab: Lab,
   outcome: Outcome,
   reproduce: string,
-): Promise<string> => {
-  await study.write('result.json', `${toJsonText(resultOf(lab, outcome))}\n`);
-  await study.write('points.csv', pointsCsv(lab));
-  const { page } = await writeReport(study.folder, reportOf(lab, outcome, reproduce));
-  return page;
-};
+): Promise<string> =>
+  writeStudy(
+    study,
+    { result: resultOf(lab, outcome), points: pointsCsv(lab) },
+    reportOf(lab, outcome, reproduce),
+  );

@@ -1,9 +1,8 @@
 // The scales of the simulator study. Sizes are those of the learners' presets; lengths are what a
 // machine can do in the time that the scale promises, and not the paper's (1M steps) but for gpu.
-import { show } from '../../checkpoint/json.js';
 import { learnerPresets } from '../../control/index.js';
 import type { PresetName } from '../../control/index.js';
-import { AlignlabError } from '../../errors.js';
+import { recipeNamed, seedsOf } from '../recipes.js';
 import type { DataRecipe, Plan, Recipe, Sizes } from './recipe.js';
 
 const sizesOf = (name: PresetName): Sizes => {
@@ -138,10 +137,6 @@ const gpu: Recipe = {
 
 export const recipes = { ci, quick, cpu, gpu } as const satisfies Readonly<Record<string, Recipe>>;
 
-const refuse = (message: string): never => {
-  throw new AlignlabError('OPTION_INVALID', message);
-};
-
 export interface RecipeChanges {
   /** The first so many seeds. */
   readonly seeds?: number;
@@ -149,14 +144,6 @@ export interface RecipeChanges {
 
 /** Throws OPTION_INVALID. */
 export const recipeOf = (scale: string, { seeds }: RecipeChanges = {}): Recipe => {
-  if (!Object.hasOwn(recipes, scale)) {
-    const known = Object.keys(recipes).join(', ');
-    refuse(`There is no recipe for the scale ${show(scale)}; there are ${known}.`);
-  }
-  const recipe = recipes[scale as keyof typeof recipes];
-  if (seeds === undefined) return recipe;
-  if (!(Number.isSafeInteger(seeds) && seeds >= 1 && seeds <= 100)) {
-    refuse(`seeds must be a whole number from 1 to 100, got ${show(seeds)}.`);
-  }
-  return { ...recipe, seeds: Array.from({ length: seeds }, (_, i) => i + 1) };
+  const recipe = recipeNamed<Recipe>(recipes, scale);
+  return seeds === undefined ? recipe : { ...recipe, seeds: seedsOf(seeds) };
 };

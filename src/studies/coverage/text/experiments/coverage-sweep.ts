@@ -1,6 +1,6 @@
 // The sweep of coverage: how DPO, HyPO and online RLHF part as the behaviour policy covers less of the
 // reference. The paper proves such a gap (section 4) and does not measure it.
-import { mean } from '../../../../evaluation/statistics.js';
+import { bootstrapInterval, mean } from '../../../../evaluation/statistics.js';
 import { renderChart } from '../../../../report/charts.js';
 import type { ReportFigure } from '../../../../report/report.js';
 import type { Experiment, Findings } from '../../../experiment.js';
@@ -23,7 +23,6 @@ import {
   winRateAxis,
   winRateOf,
 } from '../summary.js';
-import { bootstrapInterval } from '../../../../evaluation/statistics.js';
 
 const methods = ['dpo', 'hypo', 'rlhf'] as const;
 type Name = (typeof methods)[number];
