@@ -1,5 +1,5 @@
 // Figure 1: KL against win rate of the online arm and of the pooled offline sweep; Goodhart.
-import { compareFrontiers, envelopeAt } from '../../../evaluation/frontier.js';
+import { compareFrontiers } from '../../../evaluation/frontier.js';
 import { mean } from '../../../evaluation/statistics.js';
 import { frontierCloud } from '../../../report/chart.js';
 import { renderChart } from '../../../report/charts.js';
@@ -9,7 +9,7 @@ import { type Signature, above, below, measuredSignature, notTested } from '../.
 import type { ArmRun } from '../arms.js';
 import { type Lab, cloud } from '../lab.js';
 import { type Point, outcomesOf } from '../measure.js';
-import { ofMean } from '../peaks.js';
+import { ofEnvelopes, ofMean } from '../peaks.js';
 import {
   type Cloud,
   band,
@@ -23,12 +23,13 @@ import {
   winRateAxis,
   worldText,
 } from './baseline-arms.js';
+import { withInterval } from './data-helpers.js';
 import { peakGap } from './gap.js';
 
 type Pair<Item> = Readonly<Record<'online' | 'offline', Item>>;
 
 /** Share of the common KL range in which online is not more than 0.01 below. */
-const envelope = ({ online, offline }: Pair<Cloud>): Signature => {
+export const envelopeSignature = ({ online, offline }: Pair<Cloud>): Signature => {
   const names = {
     id: 'S1.2',
     claim: 'online at or above offline on at least 80 % of the common KL range from 1 nat up',
@@ -40,13 +41,12 @@ const envelope = ({ online, offline }: Pair<Cloud>): Signature => {
     return notTested(names.id, names.claim, names.paper, 'there is no common range above 1 nat');
   }
   const budgets = Array.from({ length: 101 }, (_, i) => low * (high / low) ** (i / 100));
-  const gaps = budgets.map(
-    (kl) => envelopeAt(online, kl, 'linear')! - envelopeAt(offline, kl, 'linear')!,
-  );
-  const value = gaps.filter((each) => each >= -0.01).length / gaps.length;
+  const share = (gaps: readonly number[]): number =>
+    gaps.filter((each) => each >= -0.01).length / gaps.length;
+  const middle = ofEnvelopes([online, offline], budgets, mean);
   const note =
-    `from ${decimals(low)} to ${decimals(high)} nats; ` + `mean difference ${decimals(mean(gaps))}`;
-  return measuredSignature(names, { value, interval: null }, above(0.8), note);
+    `from ${decimals(low)} to ${decimals(high)} nats; ` + `mean difference ${withInterval(middle)}`;
+  return measuredSignature(names, ofEnvelopes([online, offline], budgets, share), above(0.8), note);
 };
 
 interface Fall {
@@ -199,7 +199,7 @@ export const figure1: Experiment<Lab, Found> = {
     return {
       signatures: [
         peakGap('S1.1', clouds, worldText(lab)),
-        envelope(clouds),
+        envelopeSignature(clouds),
         offlineGoodhart(found.flatMap(({ offline, weak }) => [...offline, ...of(weak, 'offline')])),
         onlineGoodhart(
           found.flatMap((seed) => [seed.online, ...of(seed.weak, 'online'), ...seed.proxies]),
