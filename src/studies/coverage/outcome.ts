@@ -24,8 +24,9 @@ export const deviations: readonly string[] = [
   'On text the gradient of the reverse KL takes the exact KL of each token as its baseline and one ' +
     'sample a prompt, and lambda is thirty times the 1e-4 that is recalled of the paper (unverified): ' +
     'responses are shorter and KLs smaller.',
-  'Three epochs of the pairs instead of one, so that DPO goes past its best; RLHF has beta 0.1, DPO ' +
-    '0.05. Both were chosen after looking at runs with seed 1.',
+  'Three epochs of the pairs instead of one, so that DPO goes past its best; RLHF has beta 0.4, DPO ' +
+    '0.05: at 0.1 RLHF goes far and fools the reward model. Both were chosen after looking at runs with ' +
+    'seed 1.',
   'Seeds differ in the order of the pairs and in the samples; the pairs, the SFT policy and the ' +
     'reward model are shared.',
 ];
