@@ -4,6 +4,7 @@ import type { Report } from '../../report/report.js';
 import { packageVersion } from '../../version.js';
 import { type Outcome, figuresOf, forReport, writeStudy } from '../outcome.js';
 import type { Study } from '../study.js';
+import { paperSettings } from './paper.js';
 import type { Recipe } from './recipe.js';
 
 const paper = 'Song et al. 2024, arXiv 2406.01462';
@@ -36,6 +37,7 @@ export const resultOf = (recipe: Recipe, { signatures, findings }: Outcome): Jso
   paper,
   version: packageVersion,
   recipe: { ...recipe },
+  paperSettings,
   deviations,
   signatures,
   experiments: Object.fromEntries([...findings].map(([id, { data = {} }]) => [id, data])),
@@ -61,7 +63,7 @@ const reportOf = (recipe: Recipe, outcome: Outcome, reproduce: string): Report =
   ),
   figures: figuresOf(outcome),
   settings: { scale: recipe.scale, seeds: recipe.seeds.join(', ') },
-  manifest: { version: packageVersion, recipe: { ...recipe } },
+  manifest: { version: packageVersion, recipe: { ...recipe }, paperSettings },
   reproduce: [reproduce],
   files: [{ label: 'result.json: everything measured', path: 'result.json' }],
 });
