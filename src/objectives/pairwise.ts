@@ -230,9 +230,7 @@ const objectiveOf = <S extends OptionSpecs>(
         metrics: { ...pairMetrics(pairs, results, reward, logp), ...term?.metrics },
       };
     },
-    ...(compares && startKnown
-      ? { lossAtStart: () => lossesOf([startPair])[0]!.loss }
-      : {}),
+    ...(compares && startKnown ? { lossAtStart: () => lossesOf([startPair])[0]!.loss } : {}),
   };
 };
 

@@ -119,7 +119,8 @@ export const withTrust = (base: Objective, given: TrustOptions = {}): Objective 
     const gradients = result.gradients.map((pair, r) =>
       pair.map((gradient, s) => {
         const slope = lambda * beta * slopes[2 * r + s]!;
-        const logProbs = rows[r]!.sequences[s]!.logProbs.map(
+        const logProbs = Float32Array.from(
+          rows[r]!.sequences[s]!.logProbs,
           (_, token) => (gradient.logProbs?.[token] ?? 0) + slope,
         );
         return { ...gradient, logProbs };

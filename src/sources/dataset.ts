@@ -25,7 +25,14 @@ export const examplesHash = (examples: readonly Example[]): string => {
     const { kind, prompt, responses, label = null, margin = null, weight, gap } = example;
     // Nothing is added where there is no trust: hashes of such data stay what they were.
     const trust = weight === undefined && gap === undefined ? [] : [weight ?? null, gap ?? null];
-    return contentHash(kind, prompt, label, margin, ...responses.map(({ tokens }) => tokens), ...trust);
+    return contentHash(
+      kind,
+      prompt,
+      label,
+      margin,
+      ...responses.map(({ tokens }) => tokens),
+      ...trust,
+    );
   });
   return contentHash(hashes.join());
 };

@@ -43,10 +43,7 @@ export const discriminatorLoss = defineObjective({
       const gradients = found.map(({ sign, blind, joint, z: [z1, z2] }) => {
         const [ofBlind, ofJoint] = [-sign * sigmoid(-blind), -sign * sigmoid(-joint)];
         const slope = (z: number): number => (1 - (z / logitScale) ** 2) / totals.groups;
-        return [
-          { score: (ofBlind + ofJoint) * slope(z1!) },
-          { score: ofJoint * slope(z2!) },
-        ];
+        return [{ score: (ofBlind + ofJoint) * slope(z1!) }, { score: ofJoint * slope(z2!) }];
       });
       const metrics = {
         'discriminator/blind_loss': meanOver(found, ({ blind }) => -logSigmoid(blind)),

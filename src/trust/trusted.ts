@@ -77,8 +77,10 @@ const checkOptions = (options: TrustedOptions): void => {
   if (!(floor > 0 && floor <= 1)) {
     refuse(`floor must be a number above 0 and at most 1, got ${String(floor)}.`);
   }
-  if (!weigh && options.floor !== undefined) refuse('floor has no weight to act on: weigh is false.');
-  if (golden.length === 0) refuse('golden has no pairs. Give preferences with labels to be trusted.');
+  if (!weigh && options.floor !== undefined)
+    refuse('floor has no weight to act on: weigh is false.');
+  if (golden.length === 0)
+    refuse('golden has no pairs. Give preferences with labels to be trusted.');
 };
 
 const goldenTexts = (record: TextRecord): LabelledTexts => {
