@@ -52,7 +52,7 @@ test('trust holds the peak, does not, or has no fall to save', (t) => {
     B7b: 'holds',
     B7c: 'holds',
   });
-  t.deepEqual(verdictsOf(clouds([0.3, 0.05]), chance), {
+  t.deepEqual(verdictsOf(clouds([0.5, 0.05]), chance), {
     B7a: 'does not hold',
     B7b: 'does not hold',
     B7c: 'does not hold',

@@ -20,7 +20,7 @@ const idsOf = (text: Text): number[] =>
 /** Tokens for the words of this world, 17 in all. */
 export const encoder: Pick<ComparisonEncoder, 'compare'> = {
   compare: (prompt, first, second) => {
-    const order = (a: string, b: string): Int32Array =>
+    const order = (a: Text, b: Text): Int32Array =>
       Int32Array.of(...idsOf(a), marks.second, ...idsOf(b), marks.end);
     return {
       head: Int32Array.of(...idsOf(prompt), marks.first),
