@@ -1,8 +1,6 @@
 #include "model/tensor_file.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,48 +27,72 @@ namespace {
                                ". Look at the disk's free space and the file's permissions.");
 }
 
-class MappedFile {
+// Files are read and not mapped: one that another process cuts off in the meantime is an early end
+// here, and SIGBUS in a mapping, which a library cannot turn into an error. It costs no time, since
+// values are converted on the way in any case.
+class InputFile {
  public:
-  explicit MappedFile(const std::string& path) : path_(path) {
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) ThrowIo("Opening", path);
-    struct stat info {};
-    const bool known = fstat(fd, &info) == 0;
-    size_ = known ? size_t(info.st_size) : 0;
-    void* data = size_ ? mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0) : nullptr;
-    close(fd);
-    if (!data) return;  // an empty file: At() says so
-    if (data == MAP_FAILED) ThrowIo("Mapping", path);
-    data_ = static_cast<const char*>(data);
-    madvise(data, size_, MADV_SEQUENTIAL);
+  explicit InputFile(const std::string& path) : path_(path) {
+    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd_ < 0) ThrowIo("Opening", path);
+    posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
   }
-  ~MappedFile() {
-    if (data_) munmap(const_cast<char*>(data_), size_);
-  }
-  MappedFile(const MappedFile&) = delete;
+  ~InputFile() { close(fd_); }
+  InputFile(const InputFile&) = delete;
 
-  const char* At(const TensorRange& range) const {
-    const uint64_t bytes = uint64_t(range.elements()) * SizeOf(range.dtype);
-    if (range.begin > size_ || bytes > size_ - range.begin)
-      throw Error("CHECKPOINT_INVALID", "The file " + path_ + " ends before tensor " + range.name +
-                                            " does. It was cut short: copy it again.");
-    return data_ + range.begin;
-  }
-  // Read pages would count as this process's memory until the file is closed.
-  void Forget(const TensorRange& range) const {
-    const uint64_t page = uint64_t(sysconf(_SC_PAGESIZE));
-    const uint64_t end = range.begin + uint64_t(range.elements()) * SizeOf(range.dtype);
-    const uint64_t first = (range.begin + page - 1) / page * page, last = end / page * page;
-    if (first < last) madvise(const_cast<char*>(data_) + first, last - first, MADV_DONTNEED);
+  void Read(const TensorRange& range, uint64_t begin, uint64_t bytes, char* to) const {
+    while (bytes > 0) {
+      const ssize_t n = pread(fd_, to, bytes, off_t(range.begin + begin));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) ThrowIo("Reading", path_);
+      if (n == 0)
+        throw Error("CHECKPOINT_INVALID", "The file " + path_ + " ends before tensor " +
+                                              range.name +
+                                              " does. It was cut short: copy it again.");
+      to += n;
+      begin += uint64_t(n);
+      bytes -= uint64_t(n);
+    }
   }
 
  private:
   std::string path_;
-  const char* data_ = nullptr;
-  size_t size_;
+  int fd_;
 };
 
-// Calls visit(file index, row, col, count, row step, col step) for each innermost run.
+constexpr int64_t kChunk = 1 << 16;  // elements on their way from or to a file
+
+// A tensor's elements, asked for in ascending order.
+template <DType dtype>
+class Elements {
+ public:
+  Elements(const TensorRange& range, const InputFile& file)
+      : range_(range), file_(file), total_(range.elements()), chunk_(kChunk * SizeOf(dtype)) {}
+
+  // At most `wanted` elements from `index` on, without a break.
+  struct Piece {
+    const char* data;
+    int64_t count;
+  };
+  Piece From(int64_t index, int64_t wanted) {
+    if (index >= end_) {
+      begin_ = end_;
+      end_ = std::min(begin_ + kChunk, total_);
+      file_.Read(range_, uint64_t(begin_) * SizeOf(dtype), uint64_t(end_ - begin_) * SizeOf(dtype),
+                 chunk_.data());
+    }
+    return {chunk_.data() + (index - begin_) * int64_t(SizeOf(dtype)),
+            std::min(wanted, end_ - index)};
+  }
+
+ private:
+  const TensorRange& range_;
+  const InputFile& file_;
+  int64_t total_, begin_ = 0, end_ = 0;
+  std::vector<char> chunk_;
+};
+
+// Calls visit(index in the file, row, col, count, row step, col step) for each innermost run.
 template <class Visit>
 void ForEachRun(const TensorRange& range, const Slot& slot, const Visit& visit) {
   const size_t inner = range.dims.size() - 1;
@@ -106,30 +128,33 @@ struct Destination {
 
 // Returns whether every value is finite.
 template <DType dtype>
-bool Scatter(const TensorRange& range, const Slot& slot, const char* from, Destination to) {
+bool Scatter(const TensorRange& range, const Slot& slot, const InputFile& file, Destination to) {
+  Elements<dtype> from(range, file);
   bool finite = true;
   ForEachRun(range, slot,
-             [&](int64_t file, int64_t row, int64_t col, int64_t count, int64_t row_step,
+             [&](int64_t first, int64_t row, int64_t col, int64_t count, int64_t row_step,
                  int64_t col_step) {
-               for (int64_t i = 0; i < count; ++i, row += row_step, col += col_step) {
-                 const float x = FloatFormat<dtype>::Read(from, file + i);
-                 finite &= IsFinite(x);
-                 to.flat[slot.Index(row, col, to.panel)] = x;
+               for (int64_t done = 0; done < count;) {
+                 const auto piece = from.From(first + done, count - done);
+                 for (int64_t i = 0; i < piece.count; ++i, row += row_step, col += col_step) {
+                   const float x = FloatFormat<dtype>::Read(piece.data, i);
+                   finite &= IsFinite(x);
+                   to.flat[slot.Index(row, col, to.panel)] = x;
+                 }
+                 done += piece.count;
                }
              });
   return finite;
 }
 
-void ReadOne(const TensorRange& range, const Slot& slot, const MappedFile& file, Destination to) {
-  const char* from = file.At(range);
-  const bool finite = range.dtype == DType::kF32    ? Scatter<DType::kF32>(range, slot, from, to)
-                      : range.dtype == DType::kBF16 ? Scatter<DType::kBF16>(range, slot, from, to)
-                                                    : Scatter<DType::kF16>(range, slot, from, to);
+void ReadOne(const TensorRange& range, const Slot& slot, const InputFile& file, Destination to) {
+  const bool finite = range.dtype == DType::kF32    ? Scatter<DType::kF32>(range, slot, file, to)
+                      : range.dtype == DType::kBF16 ? Scatter<DType::kBF16>(range, slot, file, to)
+                                                    : Scatter<DType::kF16>(range, slot, file, to);
   if (!finite)
     throw Error("NON_FINITE", "Tensor " + range.name + " in " + range.path +
                                   " holds values that are not finite. The checkpoint is damaged "
                                   "or the run that wrote it had diverged: take an earlier one.");
-  file.Forget(range);
 }
 
 float* FlatBuffer(Parameters& p, TensorSet set) {
@@ -156,10 +181,10 @@ void ReadTensors(Model& model, TensorSet set, const std::vector<TensorRange>& ra
   Parameters& p = model.parameters();
   const int64_t panel = model.backend().panel;
   for (const TensorRange& range : ranges) CheckRange(range, p.slots());
-  std::map<std::string, std::unique_ptr<MappedFile>> files;
-  const auto file_of = [&](const TensorRange& range) -> const MappedFile& {
+  std::map<std::string, std::unique_ptr<InputFile>> files;
+  const auto file_of = [&](const TensorRange& range) -> const InputFile& {
     auto& file = files[range.path];
-    if (!file) file = std::make_unique<MappedFile>(range.path);
+    if (!file) file = std::make_unique<InputFile>(range.path);
     return *file;
   };
   std::map<int32_t, std::vector<const TensorRange*>> by_slot;
@@ -215,7 +240,6 @@ class OutputFile {
 template <DType dtype>
 void Gather(const TensorRange& range, const Slot& slot, const float* flat, int64_t panel,
             OutputFile& file) {
-  constexpr int64_t kChunk = 1 << 16;
   std::vector<char> chunk(size_t(kChunk) * SizeOf(dtype));
   int64_t used = 0;
   ForEachRun(
