@@ -23,7 +23,9 @@ const result = JSON.parse(readFileSync(path.join(folder, 'result.json'), 'utf8')
 mkdirSync(target, { recursive: true });
 writeFileSync(path.join(target, 'result.json'), `${JSON.stringify(result, shorten)}\n`);
 for (const name of figures) {
-  copyFileSync(path.join(folder, 'figures', `${name}.svg`), path.join(target, `${name}.svg`));
+  const from = path.join(folder, 'figures', `${name}.svg`);
+  if (existsSync(from)) copyFileSync(from, path.join(target, `${name}.svg`));
+  else console.log(`The study has no figure ${name}.`);
 }
 
 const page = `${path.resolve(target)}.md`;
