@@ -46,27 +46,34 @@ std::string Mib(size_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >>
 
 }  // namespace
 
+void* AllocatePages(size_t bytes) {
+  if (!MachineHas(bytes)) return nullptr;
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  // Weights are read in 64-byte lines far apart: 4 KiB pages would miss the TLB on each of them.
+  if (bytes >= 4 * kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);
+  return memory;
+}
+
+void ReleasePages(void* data, size_t bytes) { munmap(data, bytes); }
+
 Buffer::Buffer(size_t bytes, const std::string& what) {
   if (bytes == 0) return;
   const size_t cap = limit.load();
   const size_t before = in_use.fetch_add(bytes);
-  const bool fits = (cap == 0 || before + bytes <= cap) && MachineHas(bytes);
-  void* memory = fits ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-                      : MAP_FAILED;
-  if (memory == MAP_FAILED) {
+  void* memory = cap == 0 || before + bytes <= cap ? AllocatePages(bytes) : nullptr;
+  if (!memory) {
     in_use.fetch_sub(bytes);
     ThrowOutOfMemory(bytes, what);
   }
-  // Weights are read in 64-byte lines far apart: 4 KiB pages would miss the TLB on each of them.
-  if (bytes >= 4 * kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);
   data_ = memory;
   bytes_ = bytes;
 }
 
 Buffer::~Buffer() {
   if (!data_) return;
-  munmap(data_, bytes_);
+  ReleasePages(data_, bytes_);
   in_use.fetch_sub(bytes_);
 }
 

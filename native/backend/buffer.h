@@ -7,6 +7,10 @@
 
 namespace alignlab {
 
+// Zeroed pages of the host's memory, large ones huge; null when the machine has not got them.
+void* AllocatePages(size_t bytes);
+void ReleasePages(void* data, size_t bytes);
+
 // Zeroed memory, 64-byte aligned, counted against the budget.
 class Buffer {
  public:

@@ -111,8 +111,9 @@ struct AttentionCase {
     for (int64_t slot : forest.slots)
       for (int64_t g = 0; g < h.kv_heads; ++g)
         for (int64_t k = 0; k < h.head_dim; ++k) {
-          reference::KeyAt(Pages(), slot, g, k) = float(random.Normal());
-          reference::ValueAt(Pages(), slot, g, k) = float(random.Normal());
+          const KvPages kv = Pages();
+          reference::SetPageElement(kv, reference::KeyIndex(kv, slot, g, k), random.Normal());
+          reference::SetPageElement(kv, reference::ValueIndex(kv, slot, g, k), random.Normal());
         }
   }
 

@@ -34,7 +34,8 @@ void TestEmbed(const Backend& backend) {
         for (bool accumulate : {false, true}) {
           const Context context(std::string("embed ") + Name(dtype) + " " + Label(shape));
           Random random(1);
-          const OwnedWeight table(dtype, kVocabulary, shape.cols, random, 1, panels ? kPanel : 1);
+          const OwnedWeight table(dtype, kVocabulary, shape.cols, random, 1,
+                                  panels ? reference::panel_width : 1);
           const auto ids = Ids(shape.rows, kVocabulary, random);
           Matrix out(DType::kF32, shape.rows, shape.cols, shape.gap);
           if (accumulate) out = Matrix(DType::kF32, shape.rows, shape.cols, shape.gap, random);
@@ -55,7 +56,8 @@ void TestEmbedBackward(const Backend& backend) {
       Random random(2);
       const auto ids = Ids(shape.rows, 37, random);
       const Matrix d_out(DType::kF32, shape.rows, shape.cols, shape.gap, random);
-      OwnedWeight d_table(DType::kF32, 37, shape.cols, random, 1, panels ? kPanel : 1);
+      OwnedWeight d_table(DType::kF32, 37, shape.cols, random, 1,
+                          panels ? reference::panel_width : 1);
       OwnedWeight expected = d_table;
       EmbedBackwardArgs args{ids.data(), shape.rows, d_out.tensor(), d_table.weight(), panels};
       backend.ops.embed_backward(backend.device, args);
@@ -223,6 +225,8 @@ int main() {
     TestEmbedBackward(backend);
     TestNorm(backend);
     TestNormRowsAlone(backend);
+  });
+  OnEveryBackend([](const Backend& backend) {
     TestMoves(backend);
     TestNotANumber(backend);
   });
