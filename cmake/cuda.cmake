@@ -1,12 +1,41 @@
 # The CUDA backend, twice from the same sources: the library for GPUs, when nvcc is there, and the
-# emulation on the CPU, which the native tests compare with native/reference/.
-set(ALIGNLAB_CUDA AUTO CACHE STRING "Build the CUDA library: ON, OFF or AUTO (when nvcc is found)")
+# emulation on the CPU, which the tests compare with native/reference/ and with the CPU's engine.
+set(ALIGNLAB_CUDA AUTO CACHE STRING "The CUDA library: ON, OFF or AUTO (when nvcc is found)")
 set(ALIGNLAB_CUDA_ARCHITECTURES "80-real;89-real;90a-real;100-real;120" CACHE STRING
-    "Architectures of the CUDA library; the last one as PTX too")
+    "Architectures of the CUDA library; the last one as PTX, too")
 
 set(cuda ${CMAKE_CURRENT_LIST_DIR}/../native/cuda)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${cuda}/kernels/*.cu)
-set(cuda_common ${cuda}/device.cc ${cuda}/table.cc)
+file(GLOB cuda_sources CONFIGURE_DEPENDS ${cuda}/*.cc)
+list(FILTER cuda_sources EXCLUDE REGEX "/entry\\.cc$")
+
+if(NOT ALIGNLAB_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+  elseif(ALIGNLAB_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "ALIGNLAB_CUDA is ON and there is no nvcc. Put it on the PATH, or set CUDACXX.")
+  endif()
+endif()
+
+if(CMAKE_CUDA_COMPILER)
+  message(STATUS "CUDA library: target alignlab_cuda, for ${ALIGNLAB_CUDA_ARCHITECTURES}")
+  # Not a part of `all`: five architectures take minutes, and most machines have no use for them.
+  add_library(alignlab_cuda MODULE EXCLUDE_FROM_ALL ${cuda_kernels} ${cuda}/runtime_nvcc.cu
+              ${cuda_sources} ${cuda}/entry.cc)
+  set_target_properties(alignlab_cuda PROPERTIES PREFIX "" CUDA_STANDARD 20 CUDA_RUNTIME_LIBRARY Static
+                        CUDA_ARCHITECTURES "${ALIGNLAB_CUDA_ARCHITECTURES}")
+  target_include_directories(alignlab_cuda PRIVATE ${cuda}/..)
+  # One rounding an operation unless a kernel says Fma: the bits must not depend on the compiler.
+  target_compile_options(alignlab_cuda PRIVATE
+    $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false -Xptxas=-v,-warn-spills --resource-usage>
+    $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
+  target_link_libraries(alignlab_cuda PRIVATE ${CMAKE_DL_LIBS})
+  target_link_options(alignlab_cuda PRIVATE -Wl,-z,nodelete -Wl,--exclude-libs,ALL)
+else()
+  message(STATUS "CUDA library: left out (ALIGNLAB_CUDA=${ALIGNLAB_CUDA}, no nvcc)")
+endif()
 
 # g++ takes a .cu file as C++ only through a file that includes it.
 function(alignlab_emulated_sources out)
@@ -22,9 +51,14 @@ endfunction()
 
 if(ALIGNLAB_TESTS AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   alignlab_emulated_sources(emulated_kernels)
-  add_library(alignlab_cuda_emulated STATIC ${emulated_kernels} ${cuda_common}
+  add_library(alignlab_cuda_emulated STATIC ${emulated_kernels} ${cuda_sources}
               ${cuda}/emulation/emulation.cc ${cuda}/emulation/runtime.cc)
   target_include_directories(alignlab_cuda_emulated PUBLIC ${cuda}/..)
   # Fibers have stacks that AddressSanitizer does not know.
   target_compile_options(alignlab_cuda_emulated PRIVATE -O2 -ffp-contract=off -fno-sanitize=address)
+  # As a library that the addon opens like the real one (ALIGNLAB_CUDA_LIBRARY).
+  add_library(alignlab_cuda_emulated_library MODULE ${cuda}/entry.cc)
+  set_target_properties(alignlab_cuda_emulated_library PROPERTIES PREFIX ""
+                        OUTPUT_NAME alignlab_cuda_emulated)
+  target_link_libraries(alignlab_cuda_emulated_library PRIVATE alignlab_cuda_emulated)
 endif()

@@ -126,7 +126,7 @@ struct QkvArgs {
   const float* q_norm;       // (K) or null
   const float* k_norm;       // (K) or null
   float norm_eps;
-  Tensor q;                // of the dtype of Backend::KvLayoutOf, (T, H K)
+  Tensor q;                // of the dtype of the pages, (T, H K)
   const int64_t* kv_slot;  // (T): page * kPage + place in the page
   KvPages kv;
   BatchId batch = 0;
@@ -314,6 +314,7 @@ struct Operations {
 
 // Memory of the device, and copies, in the order of the operations.
 struct MemoryOperations {
+  bool host;  // the CPU may read and write it: it is the host's
   // Zeroed, 64-byte aligned; null when there is not so much.
   void* (*allocate)(void* device, size_t bytes);
   void (*release)(void* device, void* data, size_t bytes);  // never throws

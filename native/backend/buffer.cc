@@ -34,14 +34,16 @@ bool MachineHas(size_t bytes) {
 
 std::string Mib(size_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
 
+constexpr const char* kWayOut =
+    "Use fewer tokens per pass, recompute: true, dtype: 'bf16', or dispose models and forward "
+    "passes that are not needed.";
+
 [[noreturn]] void ThrowOutOfMemory(size_t bytes, const std::string& what) {
   const size_t cap = limit.load();
-  throw Error("OUT_OF_MEMORY",
-              "Not enough memory for " + what + ": " + Mib(bytes) + " more are needed, " +
-                  Mib(in_use.load()) + " are in use" +
-                  (cap ? " and the limit is " + Mib(cap) : std::string()) +
-                  ". Use fewer tokens per pass, recompute: true, dtype: 'bf16', or dispose models "
-                  "and forward passes that are not needed.");
+  throw Error("OUT_OF_MEMORY", "Not enough memory for " + what + ": " + Mib(bytes) +
+                                   " more are needed, " + Mib(in_use.load()) + " are in use" +
+                                   (cap ? " and the limit is " + Mib(cap) : std::string()) + ". " +
+                                   kWayOut);
 }
 
 }  // namespace
@@ -71,16 +73,37 @@ Buffer::Buffer(size_t bytes, const std::string& what) {
   bytes_ = bytes;
 }
 
+Buffer::Buffer(const Backend& backend, size_t bytes, const std::string& what) {
+  if (backend.memory.host) {
+    *this = Buffer(bytes, what);
+    return;
+  }
+  if (bytes == 0) return;
+  data_ = backend.memory.allocate(backend.device, bytes);
+  if (!data_)
+    throw Error("OUT_OF_MEMORY", "The device has not got the memory for " + what + ": " +
+                                     Mib(bytes) + " more are needed. " + kWayOut);
+  bytes_ = bytes;
+  device_ = &backend;
+}
+
 Buffer::~Buffer() {
   if (!data_) return;
+  if (device_) {
+    device_->memory.release(device_->device, data_, bytes_);
+    return;
+  }
   ReleasePages(data_, bytes_);
   in_use.fetch_sub(bytes_);
 }
 
 Buffer::Buffer(Buffer&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    : device_(std::exchange(other.device_, nullptr)),
+      data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(device_, other.device_);
   std::swap(data_, other.data_);
   std::swap(bytes_, other.bytes_);
   return *this;

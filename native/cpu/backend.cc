@@ -14,6 +14,7 @@ constexpr int64_t kPanel = 16;  // one vector of simd.h
 void Copy(void*, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
 
 constexpr MemoryOperations kHostMemory = {
+    .host = true,
     .allocate = [](void*, size_t bytes) { return AllocatePages(bytes); },
     .release = [](void*, void* data, size_t bytes) { ReleasePages(data, bytes); },
     .zero = [](void*, void* data, size_t bytes) { std::memset(data, 0, bytes); },

@@ -69,8 +69,9 @@ Device::KeptArrays::~KeptArrays() {
     if (array.data) runtime.Release(array.data);
 }
 
-Device::Device(int ordinal)
-    : properties_(Runtime::Properties(ordinal)),
+Device::Device(int ordinal, CudaBackend* owner)
+    : owner_(owner),
+      properties_(Runtime::Properties(ordinal)),
       runtime_(ordinal),
       scratch_(runtime_, false),
       pinned_(runtime_, true),

@@ -43,9 +43,13 @@ class Room {
 // name the same batch.
 enum class BatchArray { kPositions, kSlots, kSegments, kPages, kRuns, kTiles, kCount };
 
+class CudaBackend;
+
 class Device {
  public:
-  explicit Device(int ordinal);
+  explicit Device(int ordinal, CudaBackend* owner = nullptr);
+
+  CudaBackend* owner() const { return owner_; }
 
   Runtime& runtime() { return runtime_; }
   const GpuProperties& properties() const { return properties_; }
@@ -92,6 +96,7 @@ class Device {
     KeptArray of[int(BatchArray::kCount)];
   };
 
+  CudaBackend* owner_;
   GpuProperties properties_;
   Runtime runtime_;
   Room scratch_, pinned_;

@@ -1,15 +1,12 @@
-// What the CUDA library shows to the program that opens it: two C functions. The library is opened
-// at run time , so that one package serves machines with and without a GPU.
+// A device and its table of operations, as entry.cc hands it out.
 #pragma once
 
-#include <memory>
+#include <string>
 
-#include "backend/backend.h"
 #include "cuda/device.h"
 
 namespace alignlab::cuda {
 
-// A device and its table.
 class CudaBackend {
  public:
   // Throws Error DEVICE_UNAVAILABLE.
@@ -18,6 +15,9 @@ class CudaBackend {
   CudaBackend& operator=(const CudaBackend&) = delete;
 
   const Backend& table() const { return table_; }
+  static CudaBackend* Of(const Backend* table) {
+    return static_cast<Device*>(table->device)->owner();
+  }
 
  private:
   Device device_;

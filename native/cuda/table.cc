@@ -16,6 +16,7 @@ constexpr Operations kOperations = {
 };
 
 constexpr MemoryOperations kMemory = {
+    .host = false,
     .allocate =
         [](void* device, size_t bytes) {
           Runtime& runtime = Of(device).runtime();
@@ -38,7 +39,7 @@ constexpr MemoryOperations kMemory = {
 
 }  // namespace
 
-CudaBackend::CudaBackend(int ordinal) : device_(ordinal) {
+CudaBackend::CudaBackend(int ordinal) : device_(ordinal, this) {
   const GpuProperties& p = device_.properties();
   if (p.major < 8)
     throw Error("DEVICE_UNAVAILABLE", "The GPU " + p.name + " has compute capability " +

@@ -1,5 +1,6 @@
 #include "model/forest.h"
 
+#include <atomic>
 #include <string>
 
 #include "error.h"
@@ -44,6 +45,11 @@ void CheckTokens(const Forest& f, int64_t vocab) {
 }
 
 }  // namespace
+
+BatchId TokenBatch::NextBatchId() {
+  static std::atomic<BatchId> last{0};
+  return last.fetch_add(1) + 1;
+}
 
 ForestLayout LayOut(const Forest& f, const ModelConfig& config) {
   CheckShape(f);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <mutex>
 
 #include "cuda/emulation/unlock.h"
 #include "error.h"
@@ -20,8 +21,12 @@ namespace {
 constexpr size_t kPageBytes = 4096;
 constexpr size_t kDeviceBytes = size_t(4) << 30;
 
-// Of the emulated device, by address. One executor thread calls; tests that use several runtimes
-// take turns.
+// Of the emulated device, by address. Executors of several Node environments may call: each
+// operation holds the lock while the pages are open.
+std::recursive_mutex& Lock() {
+  static std::recursive_mutex lock;
+  return lock;
+}
 std::map<char*, size_t>& Blocks() {
   static std::map<char*, size_t> blocks;
   return blocks;
@@ -38,10 +43,12 @@ void Protect(int protection) {
 namespace emulation {
 
 Unlock::Unlock() {
+  Lock().lock();
   if (open++ == 0) Protect(PROT_READ | PROT_WRITE);
 }
 Unlock::~Unlock() {
   if (--open == 0) Protect(PROT_NONE);
+  Lock().unlock();
 }
 
 }  // namespace emulation
@@ -58,6 +65,7 @@ Runtime::~Runtime() = default;
 void Runtime::Check(int, const char*) {}
 
 void* Runtime::Allocate(size_t bytes) {
+  const std::lock_guard guard(Lock());
   const size_t whole = (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
   if (in_use + whole > kDeviceBytes) return nullptr;
   void* data = mmap(nullptr, whole, open > 0 ? PROT_READ | PROT_WRITE : PROT_NONE,
@@ -72,6 +80,7 @@ void* Runtime::Allocate(size_t bytes) {
 }
 
 void Runtime::Release(void* data) noexcept {
+  const std::lock_guard guard(Lock());
   const auto found = Blocks().find(static_cast<char*>(data));
   if (found == Blocks().end()) return;
   munmap(found->first, found->second);
