@@ -171,7 +171,8 @@ struct AttentionArgs {
   float* lse;  // (T, H) log-sum-exp of the scaled scores; null when no backward follows
   BatchId batch = 0;
 };
-// Every token of the batch is a query and a key here (runs cover whole segments).
+// Every token of the batch is a query and a key here (runs cover whole segments), and parents stand
+// before their children.
 struct AttentionBackwardArgs {
   AttentionArgs forward;  // q, kv, out and lse as the forward pass left them
   Tensor d_out;           // f32 (T, H K)

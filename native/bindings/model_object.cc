@@ -3,6 +3,7 @@
 #include "bindings/arguments.h"
 #include "bindings/environment.h"
 #include "bindings/js_error.h"
+#include "cpu/lanes.h"
 #include "model/initialize.h"
 
 namespace alignlab {
@@ -152,8 +153,9 @@ Napi::Value ModelObject::Initialise(const Napi::CallbackInfo& info) {
     const float deviation = info[1].ToNumber();
     return ExecutorOf(env).Submit(
         env,
-        [model = Use(), seed, deviation](const CancelToken&) {
-          Initialize(*model, seed, deviation);
+        [model = Use(), &pool = engine_->pool(), seed, deviation](const CancelToken& cancel) {
+          CpuLanes lanes(pool);
+          Initialize(*model, seed, deviation, lanes, cancel);
         },
         Nothing);
   });

@@ -32,7 +32,7 @@ struct TokenBatch {
 };
 
 struct ForestLayout {
-  TokenBatch batch;
+  TokenBatch batch;  // rows in an order of its own; a segment may hold several of the forest's
   std::vector<int32_t> pages;  // page numbers of all segments, one after the other
   int64_t page_count = 0;
   // Scored positions in order. A token is predicted at the row before it: its own segment's, or

@@ -1,5 +1,6 @@
 #include "model/initialize.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "backend/philox.h"
@@ -22,23 +23,37 @@ bool EndsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
+constexpr int64_t kPiece = 1 << 14;  // values of one task: a millisecond
+
+// The values of a slot in the flat layout; padding stays zero.
+void Draw(const Slot& slot, uint64_t seed, uint64_t index, float deviation, int64_t panel,
+          Lanes& lanes, float* flat) {
+  const int64_t count = slot.rows * slot.cols;
+  lanes.Each((count + kPiece - 1) / kPiece, [&](int64_t piece, int) {
+    const int64_t begin = piece * kPiece, end = std::min(begin + kPiece, count);
+    for (int64_t at = begin; at < end; ++at)
+      flat[slot.Index(at / slot.cols, at % slot.cols, panel)] = deviation * Normal(seed, index, at);
+  });
+}
+
 }  // namespace
 
-void Initialize(Model& model, uint64_t seed, float deviation) {
+void Initialize(Model& model, uint64_t seed, float deviation, Lanes& lanes,
+                const CancelToken& cancel) {
   Parameters& p = model.parameters();
-  const int64_t panel = model.backend().panel;
   for (size_t i = 0; i < p.slots().size(); ++i) {
+    cancel.ThrowIfCancelled();
     const Slot& slot = p.slots()[i];
-    Slot placed = slot;
-    placed.offset = 0;
     Buffer values(size_t(slot.elements) * 4, "initialising " + slot.name);
     float* flat = values.f32();
-    for (int64_t row = 0; row < slot.rows; ++row)
-      for (int64_t col = 0; col < slot.cols; ++col)
-        flat[placed.Index(row, col, panel)] =
-            slot.kind != SlotKind::kVector ? deviation * Normal(seed, i, row * slot.cols + col)
-                                           : (EndsWith(slot.name, "bias") ? 0.0f : 1.0f);
-    p.Write(slot, values.f32());
+    if (slot.kind == SlotKind::kVector) {
+      std::fill_n(flat, slot.elements, EndsWith(slot.name, "bias") ? 0.0f : 1.0f);
+    } else {
+      Slot placed = slot;
+      placed.offset = 0;
+      Draw(placed, seed, i, deviation, model.backend().panel, lanes, flat);
+    }
+    p.Write(slot, flat);
   }
   model.WeightsChanged();
 }

@@ -1,8 +1,6 @@
 #include "model/tensor_file.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,48 +27,66 @@ namespace {
                                ". Look at the disk's free space and the file's permissions.");
 }
 
-class MappedFile {
+// Files are read and not mapped: one that another process cuts off in the meantime is an early end
+// here, and SIGBUS in a mapping, which a library cannot turn into an error. It costs no time, since
+// values are converted on the way in any case.
+class InputFile {
  public:
-  explicit MappedFile(const std::string& path) : path_(path) {
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) ThrowIo("Opening", path);
-    struct stat info {};
-    const bool known = fstat(fd, &info) == 0;
-    size_ = known ? size_t(info.st_size) : 0;
-    void* data = size_ ? mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0) : nullptr;
-    close(fd);
-    if (!data) return;  // an empty file: At() says so
-    if (data == MAP_FAILED) ThrowIo("Mapping", path);
-    data_ = static_cast<const char*>(data);
-    madvise(data, size_, MADV_SEQUENTIAL);
+  explicit InputFile(const std::string& path) : path_(path) {
+    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd_ < 0) ThrowIo("Opening", path);
+    posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
   }
-  ~MappedFile() {
-    if (data_) munmap(const_cast<char*>(data_), size_);
-  }
-  MappedFile(const MappedFile&) = delete;
+  ~InputFile() { close(fd_); }
+  InputFile(const InputFile&) = delete;
 
-  const char* At(const TensorRange& range) const {
-    const uint64_t bytes = uint64_t(range.elements()) * SizeOf(range.dtype);
-    if (range.begin > size_ || bytes > size_ - range.begin)
-      throw Error("CHECKPOINT_INVALID", "The file " + path_ + " ends before tensor " + range.name +
-                                            " does. It was cut short: copy it again.");
-    return data_ + range.begin;
-  }
-  // Read pages would count as this process's memory until the file is closed.
-  void Forget(const TensorRange& range) const {
-    const uint64_t page = uint64_t(sysconf(_SC_PAGESIZE));
-    const uint64_t end = range.begin + uint64_t(range.elements()) * SizeOf(range.dtype);
-    const uint64_t first = (range.begin + page - 1) / page * page, last = end / page * page;
-    if (first < last) madvise(const_cast<char*>(data_) + first, last - first, MADV_DONTNEED);
+  void Read(const TensorRange& range, uint64_t begin, uint64_t bytes, char* to) const {
+    while (bytes > 0) {
+      const ssize_t n = pread(fd_, to, bytes, off_t(range.begin + begin));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) ThrowIo("Reading", path_);
+      if (n == 0)
+        throw Error("CHECKPOINT_INVALID", "The file " + path_ + " ends before tensor " +
+                                              range.name +
+                                              " does. It was cut short: copy it again.");
+      to += n;
+      begin += uint64_t(n);
+      bytes -= uint64_t(n);
+    }
   }
 
  private:
   std::string path_;
-  const char* data_ = nullptr;
-  size_t size_;
+  int fd_;
 };
 
-// Calls visit(file index, row, col, count, row step, col step) for each innermost run.
+constexpr int64_t kChunk = 1 << 16;  // elements on their way from or to a file
+
+// A tensor's elements, asked for in ascending order.
+template <DType dtype>
+class Elements {
+ public:
+  Elements(const TensorRange& range, const InputFile& file)
+      : range_(range), file_(file), total_(range.elements()), chunk_(kChunk * SizeOf(dtype)) {}
+
+  float At(int64_t index) {
+    if (index >= end_) {
+      begin_ = end_;
+      end_ = std::min(begin_ + kChunk, total_);
+      file_.Read(range_, uint64_t(begin_) * SizeOf(dtype), uint64_t(end_ - begin_) * SizeOf(dtype),
+                 chunk_.data());
+    }
+    return FloatFormat<dtype>::Read(chunk_.data(), index - begin_);
+  }
+
+ private:
+  const TensorRange& range_;
+  const InputFile& file_;
+  int64_t total_, begin_ = 0, end_ = 0;
+  std::vector<char> chunk_;
+};
+
+// Calls visit(index in the file, row, col, count, row step, col step) for each innermost run.
 template <class Visit>
 void ForEachRun(const TensorRange& range, const Slot& slot, const Visit& visit) {
   const size_t inner = range.dims.size() - 1;
@@ -100,19 +116,20 @@ void CheckRange(const TensorRange& range, const std::vector<Slot>& slots) {
 }
 
 struct Destination {
-  float* flat;  // what the slot's offset counts from
+  float* flat;  // of one slot
   int64_t panel;
 };
 
 // Returns whether every value is finite.
 template <DType dtype>
-bool Scatter(const TensorRange& range, const Slot& slot, const char* from, Destination to) {
+bool Scatter(const TensorRange& range, const Slot& slot, const InputFile& file, Destination to) {
+  Elements<dtype> from(range, file);
   bool finite = true;
   ForEachRun(range, slot,
-             [&](int64_t file, int64_t row, int64_t col, int64_t count, int64_t row_step,
+             [&](int64_t first, int64_t row, int64_t col, int64_t count, int64_t row_step,
                  int64_t col_step) {
                for (int64_t i = 0; i < count; ++i, row += row_step, col += col_step) {
-                 const float x = FloatFormat<dtype>::Read(from, file + i);
+                 const float x = from.At(first + i);
                  finite &= IsFinite(x);
                  to.flat[slot.Index(row, col, to.panel)] = x;
                }
@@ -120,16 +137,14 @@ bool Scatter(const TensorRange& range, const Slot& slot, const char* from, Desti
   return finite;
 }
 
-void ReadOne(const TensorRange& range, const Slot& slot, const MappedFile& file, Destination to) {
-  const char* from = file.At(range);
-  const bool finite = range.dtype == DType::kF32    ? Scatter<DType::kF32>(range, slot, from, to)
-                      : range.dtype == DType::kBF16 ? Scatter<DType::kBF16>(range, slot, from, to)
-                                                    : Scatter<DType::kF16>(range, slot, from, to);
+void ReadOne(const TensorRange& range, const Slot& slot, const InputFile& file, Destination to) {
+  const bool finite = range.dtype == DType::kF32    ? Scatter<DType::kF32>(range, slot, file, to)
+                      : range.dtype == DType::kBF16 ? Scatter<DType::kBF16>(range, slot, file, to)
+                                                    : Scatter<DType::kF16>(range, slot, file, to);
   if (!finite)
     throw Error("NON_FINITE", "Tensor " + range.name + " in " + range.path +
                                   " holds values that are not finite. The checkpoint is damaged "
                                   "or the run that wrote it had diverged: take an earlier one.");
-  file.Forget(range);
 }
 
 float* FlatBuffer(Parameters& p, TensorSet set) {
@@ -146,8 +161,32 @@ float* FlatBuffer(Parameters& p, TensorSet set) {
   return nullptr;
 }
 
-// Weights go through a room of one slot's size, since they may be stored split.
-bool OneSlotAtATime(TensorSet set) { return set == TensorSet::kWeights; }
+// One slot between the model, whose weights may be stored split and on a device, and a room in the
+// host's memory.
+void Fetch(Model& model, TensorSet set, const Slot& slot, const Buffer& room) {
+  Parameters& p = model.parameters();
+  const Backend& backend = model.backend();
+  if (set == TensorSet::kWeights)
+    p.Read(slot, room.f32());
+  else
+    backend.memory.copy_out(backend.device, room.data(), FlatBuffer(p, set) + slot.offset,
+                            room.bytes());
+}
+
+void Put(Model& model, TensorSet set, const Slot& slot, const Buffer& room) {
+  Parameters& p = model.parameters();
+  const Backend& backend = model.backend();
+  if (set == TensorSet::kWeights)
+    p.Write(slot, room.f32());
+  else
+    backend.memory.copy_in(backend.device, FlatBuffer(p, set) + slot.offset, room.data(),
+                           room.bytes());
+}
+
+Slot AtTheStart(Slot slot) {
+  slot.offset = 0;
+  return slot;
+}
 
 }  // namespace
 
@@ -156,27 +195,21 @@ void ReadTensors(Model& model, TensorSet set, const std::vector<TensorRange>& ra
   Parameters& p = model.parameters();
   const int64_t panel = model.backend().panel;
   for (const TensorRange& range : ranges) CheckRange(range, p.slots());
-  std::map<std::string, std::unique_ptr<MappedFile>> files;
-  const auto file_of = [&](const TensorRange& range) -> const MappedFile& {
+  std::map<std::string, std::unique_ptr<InputFile>> files;
+  const auto file_of = [&](const TensorRange& range) -> const InputFile& {
     auto& file = files[range.path];
-    if (!file) file = std::make_unique<MappedFile>(range.path);
+    if (!file) file = std::make_unique<InputFile>(range.path);
     return *file;
   };
   std::map<int32_t, std::vector<const TensorRange*>> by_slot;
   for (const TensorRange& range : ranges) by_slot[range.slot].push_back(&range);
-  const bool one_at_a_time = OneSlotAtATime(set);
   for (const auto& [index, parts] : by_slot) {
     cancel.ThrowIfCancelled();
     const Slot& slot = p.slots()[size_t(index)];
-    Buffer room;
-    Slot placed = slot;
-    if (one_at_a_time) {
-      room = Buffer(size_t(slot.elements) * 4, "reading " + slot.name);
-      placed.offset = 0;
-    }
-    float* flat = one_at_a_time ? room.f32() : FlatBuffer(p, set);
-    for (const TensorRange* range : parts) ReadOne(*range, placed, file_of(*range), {flat, panel});
-    if (one_at_a_time) p.Write(slot, room.f32());
+    const Buffer room(size_t(slot.elements) * 4, "reading " + slot.name);
+    for (const TensorRange* range : parts)
+      ReadOne(*range, AtTheStart(slot), file_of(*range), {room.f32(), panel});
+    Put(model, set, slot, room);
   }
   if (set == TensorSet::kWeights) model.WeightsChanged();
 }
@@ -215,7 +248,6 @@ class OutputFile {
 template <DType dtype>
 void Gather(const TensorRange& range, const Slot& slot, const float* flat, int64_t panel,
             OutputFile& file) {
-  constexpr int64_t kChunk = 1 << 16;
   std::vector<char> chunk(size_t(kChunk) * SizeOf(dtype));
   int64_t used = 0;
   ForEachRun(
@@ -240,21 +272,17 @@ void WriteTensors(Model& model, TensorSet set, const std::vector<TensorRange>& r
   for (const TensorRange& range : ranges) CheckRange(range, p.slots());
   OutputFile file(path);
   file.Write(header.data(), header.size());
-  const bool one_at_a_time = OneSlotAtATime(set);
   Buffer room;
   int32_t in_room = -1;
   for (const TensorRange& range : ranges) {
     cancel.ThrowIfCancelled();
-    Slot slot = p.slots()[size_t(range.slot)];
-    if (one_at_a_time) {
-      if (in_room != range.slot) {
-        room = Buffer(size_t(slot.elements) * 4, "writing " + slot.name);
-        p.Read(slot, room.f32());
-        in_room = range.slot;
-      }
-      slot.offset = 0;
+    const Slot slot = AtTheStart(p.slots()[size_t(range.slot)]);
+    if (in_room != range.slot) {
+      room = Buffer(size_t(slot.elements) * 4, "writing " + slot.name);
+      Fetch(model, set, p.slots()[size_t(range.slot)], room);
+      in_room = range.slot;
     }
-    const float* flat = one_at_a_time ? room.f32() : FlatBuffer(p, set);
+    const float* flat = room.f32();
     if (range.dtype == DType::kF32)
       Gather<DType::kF32>(range, slot, flat, panel, file);
     else if (range.dtype == DType::kBF16)

@@ -1,5 +1,5 @@
 // The values of single tensors, for reference files and small exports. Model weights do not pass
-// through here: native code maps the files.
+// through here: native code reads the files.
 import { open, rename, rm } from 'node:fs/promises';
 import { AlignlabError, fromSystem } from '../errors.js';
 import { type HeaderEntry, type SafetensorsFile, encodeHeader, readFully } from './safetensors.js';

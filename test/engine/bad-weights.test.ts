@@ -15,6 +15,7 @@ import {
   writeCheckpoint,
 } from '../checkpoint/helpers.js';
 import { golden, load, weightBytes } from '../helpers/models.js';
+import { runProgram } from '../helpers/programs.js';
 
 test('weights that are not finite are refused by name', async (t) => {
   const folder = await temporaryFolder(t);
@@ -67,6 +68,18 @@ test('a file that is cut after its header was checked', async (t) => {
   assertError(t, await caught(() => settle(model.read('weights', gone))), 'IO_FAILED', 'gone');
   await settle(model.read('weights', ranges));
   model.dispose();
+});
+
+test('a file that another process cuts off while it is read is an error, not a crash', async (t) => {
+  const { code, signal, stdout, stderr } = await runProgram('cut-file.ts');
+  t.deepEqual({ code, signal }, { code: 0, signal: null }, stderr);
+  const outcomes = JSON.parse(stdout) as string[];
+  // A fast machine may have read everything before the later cuts.
+  t.true(outcomes.includes('CHECKPOINT_INVALID'), stdout);
+  t.true(
+    outcomes.every((outcome) => ['read', 'CHECKPOINT_INVALID'].includes(outcome)),
+    stdout,
+  );
 });
 
 test('a gradient that overflows is left out of the weights', async (t) => {

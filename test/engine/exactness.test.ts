@@ -4,11 +4,12 @@ import test from 'ava';
 import { promptWithResponses } from '../../src/engine/batch.js';
 import { engineInfo, setThreads } from '../../src/engine/device.js';
 import type { Generation, SamplingOptions } from '../../src/engine/generate.js';
-import type { LanguageModel } from '../../src/engine/model.js';
+import { LanguageModel } from '../../src/engine/model.js';
 import { randomNumbers } from '../checkpoint/helpers.js';
 import { assertBitEqual } from '../helpers/arrays.js';
 import { randomFloats, randomForest, randomTokens, resultsOf } from '../helpers/forests.js';
-import { golden, load, odd, weightBytes } from '../helpers/models.js';
+import { medium } from '../helpers/medium.js';
+import { golden, load, odd, owned, weightBytes } from '../helpers/models.js';
 import { runProgram } from '../helpers/programs.js';
 import { haveShared } from '../helpers/reference-files.js';
 
@@ -135,6 +136,17 @@ for (const dtype of dtypes) {
     },
   );
 }
+
+test.serial('fresh weights do not depend on the number of threads', async (t) => {
+  t.teardown(() => setThreads(engineInfo().hardwareThreads));
+  const create = async () =>
+    weightBytes(owned(t, await LanguageModel.create({ ...medium, num_hidden_layers: 1 })));
+  const expected = await create();
+  for (const threads of [1, 2, 3]) {
+    await setThreads(threads);
+    t.true(expected.equals(await create()), `${threads} threads`);
+  }
+});
 
 test('one seed gives one sample, another seed another', async (t) => {
   const model = await load(t, golden('mistral'), { trainable: false });

@@ -1,8 +1,8 @@
 // A forest gives what its paths give as separate full sequences, bit for bit, in any order and
 // company.
 import test from 'ava';
-import type { LanguageModel } from '../../src/engine/model.js';
-import { randomNumbers } from '../checkpoint/helpers.js';
+import { LanguageModel } from '../../src/engine/model.js';
+import { randomNumbers, smallConfig } from '../checkpoint/helpers.js';
 import { assertBitEqual, worstTensor } from '../helpers/arrays.js';
 import {
   type TokenSegment,
@@ -10,10 +10,11 @@ import {
   pathTo,
   randomFloats,
   randomForest,
+  randomTokens,
   reordered,
   resultsOf,
 } from '../helpers/forests.js';
-import { golden, load, odd } from '../helpers/models.js';
+import { golden, load, odd, owned } from '../helpers/models.js';
 import { gradientsFor } from '../helpers/perturbed.js';
 
 const families = ['llama3-rope', 'qwen3', 'gpt2', 'gpt_neox', 'gpt_neox-sequential', 'qwen2'];
@@ -145,6 +146,10 @@ for (const dtype of dtypes) {
     for (const cut of [1, 2, 15, 16, 17, 63, 64, 65, 100, 127]) {
       const parts = [{ tokens: text.slice(0, cut) }, { tokens: text.slice(cut), parent: 0 }];
       assertBitEqual(t, (await model.score(parts)).logProbs, whole, `cut at ${cut}`);
+      // An only child is computed as one with its parent; with a brother it is not.
+      const scores = await model.score([...parts, { tokens: [1, 2, 3], parent: 0 }]);
+      const own = [...scores.logProbsOf(0), ...scores.logProbsOf(1)];
+      assertBitEqual(t, Float32Array.from(own), whole, `cut at ${cut}, with a brother`);
     }
     const single = Array.from(text, (token, i) => ({
       tokens: [token],
@@ -153,3 +158,71 @@ for (const dtype of dtypes) {
     assertBitEqual(t, (await model.score(single)).logProbs, whole, 'one token a segment');
   });
 }
+
+/** Two texts behind one prompt, cut into segments of one token that stand in turn in the list. */
+const interleaved = (prompt: Int32Array, texts: readonly Int32Array[]): TokenSegment[] => {
+  const forest: TokenSegment[] = [{ tokens: prompt, scored: false }];
+  const last = texts.map(() => 0);
+  for (let place = 0; place < texts[0]!.length; ++place) {
+    texts.forEach((text, i) => {
+      forest.push({ tokens: text.slice(place, place + 1), parent: last[i]! });
+      last[i] = forest.length - 1;
+    });
+  }
+  return forest;
+};
+
+for (const dtype of dtypes) {
+  test(`${dtype}: chains that stand in turn in the list give what whole texts give`, async (t) => {
+    const model = await load(t, golden('gpt2'), { dtype });
+    const random = randomNumbers(30);
+    const prompt = randomTokens(random, 9, 320);
+    const texts = [randomTokens(random, 70, 320), randomTokens(random, 70, 320)];
+    const whole = [
+      { tokens: prompt, scored: false },
+      ...texts.map((tokens) => ({ tokens, parent: 0 })),
+    ];
+    const chains = interleaved(prompt, texts);
+    const coefficients = texts.map(() => randomFloats(random, 70));
+    const inTurn = Float32Array.from({ length: 140 }, (_, i) => coefficients[i % 2]![i >> 1]!);
+    const expected = await model.score(whole, { entropy: true });
+    const scores = await model.score(chains, { entropy: true });
+    texts.forEach((_, i) => {
+      const own = (values: Float32Array) => values.filter((_value, at) => at % 2 === i);
+      assertBitEqual(t, own(scores.logProbs), expected.logProbsOf(i + 1), `text ${i}`);
+      assertBitEqual(t, own(scores.entropies), expected.entropiesOf(i + 1), `text ${i}`);
+    });
+    const gradients = (batch: readonly TokenSegment[], logProbs: Float32Array) =>
+      gradientsFor(model, { batch, options: {}, coefficients: { logProbs } });
+    const flat = Float32Array.from([...coefficients[0]!, ...coefficients[1]!]);
+    // The head sums over scored rows in the list's order, hence not the same bits: see above.
+    const { error, name } = worstTensor(
+      await gradients(chains, inTurn),
+      await gradients(whole, flat),
+    );
+    t.true(error < 1e-5, `${name} differs by ${error}`);
+  });
+}
+
+test.serial('a text of a thousand segments costs what it costs as one', async (t) => {
+  const config = { ...smallConfig('llama'), max_position_embeddings: 1024 };
+  const model = owned(t, await LanguageModel.create(config, { trainable: false }));
+  const tokens = Int32Array.from({ length: 1000 }, (_, i) => (i * 7) % 17);
+  const chain = Array.from(tokens, (token, i) => ({
+    tokens: [token],
+    ...(i > 0 ? { parent: i - 1 } : {}),
+  }));
+  const run = async (batch: Parameters<LanguageModel['score']>[0]) => {
+    const start = performance.now();
+    await model.score(batch);
+    return { time: performance.now() - start, bytes: model.bytes };
+  };
+  const [whole, cut] = [await run([{ tokens }]), await run(chain)];
+  t.is(cut.bytes, whole.bytes);
+  for (let again = 0; again < 4; ++again) {
+    whole.time = Math.min(whole.time, (await run([{ tokens }])).time);
+    cut.time = Math.min(cut.time, (await run(chain)).time);
+  }
+  // Packing takes a little per segment; a pass over all ancestors of each took 20 times as long.
+  t.true(cut.time < 5 * whole.time, `${cut.time} ms against ${whole.time} ms`);
+});

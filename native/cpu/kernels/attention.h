@@ -229,20 +229,25 @@ inline int64_t Siblings(const AttentionArgs& args, int64_t first, int64_t tokens
   return parent >= 0 && n > 1 ? n : 1;
 }
 
-// Cuts the runs into blocks of `tokens` at most; visit(first run, runs, begin, count), the last
-// two inside a run that is alone, until visit returns false.
-template <class F>
-void ForEachBlock(const AttentionArgs& args, int64_t tokens, const F& visit) {
+// `runs` runs from `first` on, with a token each, or the part of one that is alone.
+struct BlockPlace {
+  int64_t first, runs, begin, count;
+};
+
+// Cuts the runs into blocks of `tokens` at most; returns how many. Stores them unless null.
+inline int64_t CutBlocks(const AttentionArgs& args, int64_t tokens, BlockPlace* out) {
+  int64_t blocks = 0;
   for (int64_t r = 0, n = 0; r < args.run_count; r += n) {
     n = Siblings(args, r, tokens);
     const int64_t count = args.runs[r].count;
-    for (int64_t begin = 0; begin < count; begin += tokens)
-      if (!visit(r, n, begin, count - begin < tokens ? count - begin : tokens)) return;
+    for (int64_t begin = 0; begin < count; begin += tokens, ++blocks)
+      if (out) out[blocks] = {r, n, begin, count - begin < tokens ? count - begin : tokens};
   }
+  return blocks;
 }
 
 void Attention(void* device, const AttentionArgs& args) {
-  int64_t longest = 0, queries = 0, blocks = 0;
+  int64_t longest = 0, queries = 0;
   for (int64_t i = 0; i < args.run_count; ++i) {
     const QueryRun& run = args.runs[i];
     const int64_t end = args.segments[run.segment].position + run.offset + run.count;
@@ -254,22 +259,21 @@ void Attention(void* device, const AttentionArgs& args) {
   const int64_t share = queries * kv_heads / (4 * static_cast<Pool*>(device)->threads()) + 1;
   int64_t tokens = QueryTokens(args.heads / kv_heads, longest);
   if (tokens > share) tokens = share;
-  ForEachBlock(args, tokens, [&](int64_t, int64_t, int64_t, int64_t) { return ++blocks > 0; });
+  const int64_t blocks = CutBlocks(args, tokens, nullptr);
+  CallMemory memory(size_t(blocks) * sizeof(BlockPlace));
+  auto* places = static_cast<BlockPlace*>(memory.data());
+  CutBlocks(args, tokens, places);
   ParallelFor(device, blocks * kv_heads, [&](int64_t task, Worker& worker) {
-    int64_t skip = task / kv_heads;
-    ForEachBlock(args, tokens, [&](int64_t first, int64_t runs, int64_t begin, int64_t count) {
-      if (skip-- > 0) return true;
-      QueryRun run = args.runs[first];
-      run.offset += int32_t(begin);
-      run.row += begin;
-      run.count = int32_t(count);
-      ScoreBlock block{};
-      block.runs = runs > 1 ? args.runs + first : &run;
-      block.run_count = runs;
-      block.kv_head = task % kv_heads;
-      AttendBlock(args, block, worker);
-      return false;
-    });
+    const BlockPlace& place = places[task / kv_heads];
+    QueryRun run = args.runs[place.first];
+    run.offset += int32_t(place.begin);
+    run.row += place.begin;
+    run.count = int32_t(place.count);
+    ScoreBlock block{};
+    block.runs = place.runs > 1 ? args.runs + place.first : &run;
+    block.run_count = place.runs;
+    block.kv_head = task % kv_heads;
+    AttendBlock(args, block, worker);
   });
 }
 

@@ -23,15 +23,10 @@ struct Trees {
 inline Trees FindTrees(const AttentionSegment* segments, int64_t count, int32_t* memory) {
   int32_t *first = memory, *members = memory + count + 1, *tree_of = members + count;
   Trees trees{0, first, members};
-  for (int64_t s = 0; s < count; ++s)
-    if (segments[s].parent < 0) tree_of[s] = int32_t(trees.count++);
+  for (int64_t s = 0; s < count; ++s)  // parents stand before their children
+    tree_of[s] = segments[s].parent < 0 ? int32_t(trees.count++) : tree_of[segments[s].parent];
   for (int64_t t = 0; t <= trees.count; ++t) first[t] = 0;
-  for (int64_t s = 0; s < count; ++s) {
-    int32_t root = int32_t(s);
-    while (segments[root].parent >= 0) root = segments[root].parent;
-    tree_of[s] = tree_of[root];
-    ++first[tree_of[s] + 1];
-  }
+  for (int64_t s = 0; s < count; ++s) ++first[tree_of[s] + 1];
   for (int64_t t = 0; t < trees.count; ++t) first[t + 1] += first[t];
   for (int64_t s = 0; s < count; ++s) members[first[tree_of[s]]++] = int32_t(s);
   for (int64_t t = trees.count; t > 0; --t) first[t] = first[t - 1];
