@@ -38,43 +38,42 @@ struct KernelCall {
   const float* ahead;        // one line a step from here on is brought near for later calls
 };
 
-inline Vec WidenEven(Vec pairs);  // the first elements of 16 pairs of bf16, as floats
-inline Vec WidenOdd(Vec pairs);
+ALIGNLAB_INLINE Vec WidenEven(Vec pairs);  // the first elements of 16 pairs of bf16, as floats
+ALIGNLAB_INLINE Vec WidenOdd(Vec pairs);
 
 #if defined(__AVX512F__)
-inline Vec WidenEven(Vec p) {
+ALIGNLAB_INLINE Vec WidenEven(Vec p) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(p.v), 16))};
 }
-inline Vec WidenOdd(Vec p) {
+ALIGNLAB_INLINE Vec WidenOdd(Vec p) {
   const __m512i high = _mm512_set1_epi32(int(0xffff0000u));
   return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(p.v), high))};
 }
 #elif defined(__AVX2__)
-inline __m256 WidenEvenHalf(__m256 p) {
+ALIGNLAB_INLINE __m256 WidenEvenHalf(__m256 p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(p), 16));
 }
-inline __m256 WidenOddHalf(__m256 p) {
+ALIGNLAB_INLINE __m256 WidenOddHalf(__m256 p) {
   const __m256i high = _mm256_set1_epi32(int(0xffff0000u));
   return _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(p), high));
 }
-inline Vec WidenEven(Vec p) { return {WidenEvenHalf(p.lo), WidenEvenHalf(p.hi)}; }
-inline Vec WidenOdd(Vec p) { return {WidenOddHalf(p.lo), WidenOddHalf(p.hi)}; }
+ALIGNLAB_INLINE Vec WidenEven(Vec p) { return {WidenEvenHalf(p.lo), WidenEvenHalf(p.hi)}; }
+ALIGNLAB_INLINE Vec WidenOdd(Vec p) { return {WidenOddHalf(p.lo), WidenOddHalf(p.hi)}; }
 #else
-inline Vec MaskShift(Vec p, uint32_t mask, int shift) {
+ALIGNLAB_INLINE Vec MaskShift(Vec p, uint32_t mask, int shift) {
   uint32_t bits[kLanes];
   std::memcpy(bits, p.v, sizeof bits);
   for (int i = 0; i < kLanes; ++i) bits[i] = (bits[i] & mask) << shift;
   std::memcpy(p.v, bits, sizeof bits);
   return p;
 }
-inline Vec WidenEven(Vec p) { return MaskShift(p, 0xffffu, 16); }
-inline Vec WidenOdd(Vec p) { return MaskShift(p, 0xffff0000u, 0); }
+ALIGNLAB_INLINE Vec WidenEven(Vec p) { return MaskShift(p, 0xffffu, 16); }
+ALIGNLAB_INLINE Vec WidenOdd(Vec p) { return MaskShift(p, 0xffff0000u, 0); }
 #endif
 
 // acc[r][j] += (row r of A) (vector j of B) for one k.
 template <int R, int V>
-inline __attribute__((always_inline)) void StepF32(Vec (&acc)[R][V], const float* a,
-                                                   const Vec (&b)[V]) {
+ALIGNLAB_INLINE void StepF32(Vec (&acc)[R][V], const float* a, const Vec (&b)[V]) {
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
     const Vec x = Set1(a[r]);
@@ -86,8 +85,7 @@ inline __attribute__((always_inline)) void StepF32(Vec (&acc)[R][V], const float
 struct F32Kernel {
   static constexpr int kUnits = 1;  // packed A units of one row in one step
   template <int R, int V>
-  static inline __attribute__((always_inline)) void Step(Vec (&acc)[R][V], const float* a,
-                                                         const Vec (&b)[V]) {
+  static ALIGNLAB_INLINE void Step(Vec (&acc)[R][V], const float* a, const Vec (&b)[V]) {
     StepF32<R, V>(acc, a, b);
   }
 };
@@ -98,8 +96,7 @@ struct Bf16Kernel {
 #if defined(__AVX512BF16__)
   static constexpr int kUnits = 1;
   template <int R, int V>
-  static inline __attribute__((always_inline)) void Step(Vec (&acc)[R][V], const float* a,
-                                                         const Vec (&b)[V]) {
+  static ALIGNLAB_INLINE void Step(Vec (&acc)[R][V], const float* a, const Vec (&b)[V]) {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const __m512bh x = (__m512bh)_mm512_set1_ps(a[r]);
@@ -110,8 +107,7 @@ struct Bf16Kernel {
 #else
   static constexpr int kUnits = 2;
   template <int R, int V>
-  static inline __attribute__((always_inline)) void Step(Vec (&acc)[R][V], const float* a,
-                                                         const Vec (&b)[V]) {
+  static ALIGNLAB_INLINE void Step(Vec (&acc)[R][V], const float* a, const Vec (&b)[V]) {
     Vec half[V];
 #pragma GCC unroll 4
     for (int j = 0; j < V; ++j) half[j] = WidenEven(b[j]);
@@ -124,7 +120,7 @@ struct Bf16Kernel {
 };
 
 template <int R, int V>
-inline __attribute__((always_inline)) void Finish(Vec (&acc)[R][V], const KernelCall& t) {
+ALIGNLAB_INLINE void Finish(Vec (&acc)[R][V], const KernelCall& t) {
   if (!t.epilogue) {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
@@ -169,7 +165,7 @@ constexpr int64_t kPrefetchSteps = 48;
 // Asks for the lines of C that the end of this tile writes, or, when sums go on from C, for those
 // that the next tile starts from: without it short sums wait for memory.
 template <int R, int V>
-inline __attribute__((always_inline)) void PrefetchC(const KernelCall& t) {
+ALIGNLAB_INLINE void PrefetchC(const KernelCall& t) {
   const char* c = reinterpret_cast<const char*>(t.load ? t.next_c : t.c);
   int64_t row = t.c_row * 4, vec = t.c_vec * 4;
   if (t.epilogue) {
