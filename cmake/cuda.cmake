@@ -14,6 +14,10 @@ if(NOT ALIGNLAB_CUDA STREQUAL "OFF")
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
     enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION) # older releases of CMake know nvcc up to C++17
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+    endif()
   elseif(ALIGNLAB_CUDA STREQUAL "ON")
     message(FATAL_ERROR "ALIGNLAB_CUDA is ON and there is no nvcc. Put it on the PATH, or set CUDACXX.")
   endif()
@@ -29,7 +33,7 @@ if(CMAKE_CUDA_COMPILER)
   target_include_directories(alignlab_cuda PRIVATE ${cuda}/..)
   # One rounding an operation unless a kernel says Fma: the bits must not depend on the compiler.
   target_compile_options(alignlab_cuda PRIVATE
-    $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false -Xptxas=-v,-warn-spills --resource-usage>
+    $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false -Xptxas=-v,-warn-spills>
     $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
   target_link_libraries(alignlab_cuda PRIVATE ${CMAKE_DL_LIBS})
   target_link_options(alignlab_cuda PRIVATE -Wl,-z,nodelete -Wl,--exclude-libs,ALL)
