@@ -80,6 +80,8 @@ export { type Reference, cachedReference, hashFolder, hashModel } from './traini
 export type { Recorder, TrainState, TrainStep } from './training/run.js';
 export { RunFolder } from './training/run-folder.js';
 export { train } from './training/train.js';
+// Trust in a proxy judge.
+export { type TrustedOptions, trusted } from './trust/trusted.js';
 // Studies.
 export {
   type Recipe,

@@ -69,14 +69,20 @@ class Elements {
   Elements(const TensorRange& range, const InputFile& file)
       : range_(range), file_(file), total_(range.elements()), chunk_(kChunk * SizeOf(dtype)) {}
 
-  float At(int64_t index) {
+  // At most `wanted` elements from `index` on, without a break.
+  struct Piece {
+    const char* data;
+    int64_t count;
+  };
+  Piece From(int64_t index, int64_t wanted) {
     if (index >= end_) {
       begin_ = end_;
       end_ = std::min(begin_ + kChunk, total_);
       file_.Read(range_, uint64_t(begin_) * SizeOf(dtype), uint64_t(end_ - begin_) * SizeOf(dtype),
                  chunk_.data());
     }
-    return FloatFormat<dtype>::Read(chunk_.data(), index - begin_);
+    return {chunk_.data() + (index - begin_) * int64_t(SizeOf(dtype)),
+            std::min(wanted, end_ - index)};
   }
 
  private:
@@ -128,10 +134,14 @@ bool Scatter(const TensorRange& range, const Slot& slot, const InputFile& file, 
   ForEachRun(range, slot,
              [&](int64_t first, int64_t row, int64_t col, int64_t count, int64_t row_step,
                  int64_t col_step) {
-               for (int64_t i = 0; i < count; ++i, row += row_step, col += col_step) {
-                 const float x = from.At(first + i);
-                 finite &= IsFinite(x);
-                 to.flat[slot.Index(row, col, to.panel)] = x;
+               for (int64_t done = 0; done < count;) {
+                 const auto piece = from.From(first + done, count - done);
+                 for (int64_t i = 0; i < piece.count; ++i, row += row_step, col += col_step) {
+                   const float x = FloatFormat<dtype>::Read(piece.data, i);
+                   finite &= IsFinite(x);
+                   to.flat[slot.Index(row, col, to.panel)] = x;
+                 }
+                 done += piece.count;
                }
              });
   return finite;

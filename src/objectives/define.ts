@@ -8,6 +8,7 @@ import {
   type OptionSpecs,
   type OptionValues,
 } from './options.js';
+import { evaluateWeighted, weightProblem } from './weights.js';
 
 export interface Definition<S extends OptionSpecs> {
   readonly name: string;
@@ -65,6 +66,8 @@ const checkRow = (objective: Objective, row: Row, index: number): void => {
       `has ${row.sequences.length} responses; a ${row.kind} has ${count ?? 'some'}.`,
     );
   }
+  const ofWeight = weightProblem(row);
+  if (ofWeight) throw refuse(index, ofWeight);
   if (needs.mismatched && !row.mismatched) {
     throw refuse(
       index,
@@ -127,7 +130,7 @@ export const defineObjective = <const S extends OptionSpecs>(
         rows.forEach((row, index) => {
           checkRow(objective, row, index);
         });
-        return withEntropy(objective, rows, objective.evaluate(rows, totals));
+        return withEntropy(objective, rows, evaluateWeighted(objective, rows, totals));
       },
     };
   };

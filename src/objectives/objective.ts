@@ -55,6 +55,13 @@ export interface Row {
   /** Of a pair: by how much the chosen one is better, where the data says so. */
   readonly margin?: number;
   /**
+   * Of a pair: how many pairs it counts as, above 0; default 1. The loss is a weighted mean: weight 2
+   * is the pair twice, in numerators and denominators.
+   */
+  readonly weight?: number;
+  /** Of a pair: how far its label is not to be trusted, in nats from 0 up (trust.ts). */
+  readonly gap?: number;
+  /**
    * This prompt with the response of another row: log-probability sums under the policy, without
    * gradient, and under the reference; when `needs.mismatched` (KTO's KL estimate).
    */
@@ -73,7 +80,10 @@ export interface Needs {
   readonly mismatched?: boolean;
 }
 
-/** Counts over all rows that one normalisation covers, though `evaluate` may see a part of them. */
+/**
+ * Counts over all rows that one normalisation covers, though `evaluate` may see a part of them. A
+ * pair, and each of its tokens, counts as its weight.
+ */
 export interface Totals {
   readonly pairs: number;
   readonly completions: number;
@@ -125,7 +135,8 @@ export interface Objective {
   readonly options: Readonly<Record<string, unknown>>;
   /**
    * A row's loss depends on log-probabilities of other rows: `evaluate` must see all rows of the
-   * normalisation at once. What is not coupled may be evaluated in parts.
+   * normalisation at once. What is not coupled may be evaluated in parts; weights of its rows are
+   * then applied by `defineObjective`, and a coupled one applies them itself.
    */
   readonly coupled?: boolean;
   /**

@@ -13,6 +13,7 @@ import type {
   Totals,
 } from './objective.js';
 import type { OptionSpecs, OptionValues } from './options.js';
+import { weightOf } from './weights.js';
 
 /** One response of a pair, summed over its tokens in double. */
 export interface Side {
@@ -31,6 +32,8 @@ export interface Side {
 export interface Pair {
   readonly chosen: Side;
   readonly rejected: Side;
+  /** How many pairs it counts as; 1 but for `losses`. */
+  readonly weight: number;
 }
 
 /** The loss of one pair and its derivatives by `chosen.sum` and `rejected.sum`. */
@@ -58,7 +61,10 @@ export interface PairwiseDefinition<S extends OptionSpecs> {
   readonly reference?: boolean | ((options: OptionValues<S>) => boolean);
   /** Loss of one pair; the objective's loss is the mean over pairs. */
   loss?(pair: Pair, options: OptionValues<S>): PairLoss;
-  /** Instead of `loss`, where a pair's loss depends on the other pairs (makes it coupled). */
+  /**
+   * Instead of `loss`, where a pair's loss depends on the other pairs (makes it coupled). Each result
+   * is of as many pairs as its weight says.
+   */
   losses?(pairs: readonly Pair[], options: OptionValues<S>): readonly PairLoss[];
   /** Implicit reward for the metrics; default beta (1 if there is none) times the log-ratio. */
   reward?(side: Side, options: OptionValues<S>): number;
@@ -98,6 +104,8 @@ const sideOf = ({ logProbs, reference }: Sequence, compares: boolean): Side => {
 
 const startSide: Side = { sum: 0, mean: 0, length: 1, logRatio: 0, reference: 0 };
 
+const startPair: Pair = { chosen: startSide, rejected: startSide, weight: 1 };
+
 const filled = (length: number, value: number): Float32Array =>
   new Float32Array(length).fill(value);
 
@@ -126,8 +134,8 @@ const nllTerm = (
   for (const row of rows) {
     const { logProbs, promptLogProbs = [] } = row.sequences[0]!;
     for (const part of prompt ? [logProbs, promptLogProbs] : [logProbs]) {
-      sum -= sumOf(part);
-      tokens += part.length;
+      sum -= weightOf(row) * sumOf(part);
+      tokens += weightOf(row) * part.length;
     }
   }
   const total = totals.chosenTokens + (prompt ? totals.promptTokens : 0);
@@ -173,12 +181,14 @@ const pairGradients = (
   totals: Totals,
   term: Term | null,
 ): SequenceGradient[][] =>
-  rows.map(({ sequences: [chosen, rejected] }, i) => {
+  rows.map((row, i) => {
+    const [chosen, rejected] = row.sequences;
     const { dChosen, dRejected } = results[i]!;
+    const ofTerm = weightOf(row) * (term?.slope ?? 0);
     const prompt = term?.prompt
-      ? { promptLogProbs: filled(chosen!.promptLogProbs!.length, term.slope) }
+      ? { promptLogProbs: filled(chosen!.promptLogProbs!.length, ofTerm) }
       : {};
-    const slope = dChosen / totals.pairs + (term?.slope ?? 0);
+    const slope = dChosen / totals.pairs + ofTerm;
     return [
       { logProbs: filled(chosen!.logProbs.length, slope), ...prompt },
       { logProbs: filled(rejected!.logProbs.length, dRejected / totals.pairs) },
@@ -207,9 +217,10 @@ const objectiveOf = <S extends OptionSpecs>(
     },
     ...(definition.losses ? { coupled: true } : {}),
     evaluate: (rows, totals) => {
-      const pairs = rows.map(({ sequences: [chosen, rejected] }) => ({
-        chosen: sideOf(chosen!, compares),
-        rejected: sideOf(rejected!, compares),
+      const pairs = rows.map((row) => ({
+        chosen: sideOf(row.sequences[0]!, compares),
+        rejected: sideOf(row.sequences[1]!, compares),
+        weight: weightOf(row),
       }));
       const results = lossesOf(pairs);
       const term = nll ? nllTerm(rows, totals, nll) : null;
@@ -219,9 +230,7 @@ const objectiveOf = <S extends OptionSpecs>(
         metrics: { ...pairMetrics(pairs, results, reward, logp), ...term?.metrics },
       };
     },
-    ...(compares && startKnown
-      ? { lossAtStart: () => lossesOf([{ chosen: startSide, rejected: startSide }])[0]!.loss }
-      : {}),
+    ...(compares && startKnown ? { lossAtStart: () => lossesOf([startPair])[0]!.loss } : {}),
   };
 };
 

@@ -41,4 +41,5 @@ export { sigmoidNorm } from './sigmoid-norm.js';
 export { simpo } from './simpo.js';
 export { slic } from './slic.js';
 export { sppo } from './sppo.js';
+export { type TrustOptions, withTrust } from './trust.js';
 export { xpo } from './xpo.js';

@@ -1,6 +1,13 @@
 // The report as Markdown: for terminals, and where no browser is at hand.
 import { formatNumber } from './numbers.js';
-import { type Report, checkReport, measuredText, verdictCounts, verdictMark } from './report.js';
+import {
+  type Report,
+  checkReport,
+  leaningText,
+  measuredText,
+  verdictCounts,
+  verdictMark,
+} from './report.js';
 
 /** Characters that Markdown or HTML would take as their own. */
 const plain = (words: string): string =>
@@ -21,11 +28,12 @@ const signatureTable = ({ signatures }: Report): string =>
     ...signatures.map((signature) => {
       const { id, expected, note, verdict } = signature;
       const measured = [measuredText(signature), ...(note === undefined ? [] : [note])].join('; ');
+      const leaning = leaningText(signature);
       return row([
         plain(id),
         plain(expected),
         plain(measured),
-        `${verdictMark[verdict]} ${verdict}`,
+        `${verdictMark[verdict]} ${verdict}${leaning === '' ? '' : ` (${leaning})`}`,
       ]);
     }),
   ].join('\n');

@@ -29,8 +29,8 @@ const linksHtml = ({ name, data }: ReportFigure): string => {
 };
 
 const verdictItem = (signature: Signature): string =>
-  `<li>${verdictHtml(signature.verdict)} · <a href="#${text(signature.id)}">${text(signature.id)}</a> ` +
-  `${text(measuredText(signature))}</li>`;
+  `<li>${verdictHtml(signature)} · <a href="#${text(signature.id)}">${text(signature.id)}</a> ` +
+  `${text(measuredText(signature))}<small class="note">${text(signature.expected)}</small></li>`;
 
 export const figureHtml = (figure: ReportFigure, signatures: readonly Signature[]): string => {
   const { name, title, caption, claim, data } = figure;

@@ -32,7 +32,7 @@ caption{text-align:left;color:var(--soft);padding-bottom:.5rem}
 th,td{text-align:left;vertical-align:top;padding:.5rem .75rem .5rem 0;border-bottom:1px solid var(--line)}
 thead th{font-weight:600;color:var(--soft)}
 .signatures td{min-width:9rem}
-.note{display:block;font-size:.88rem;margin-top:.2rem}
+.note{display:block;line-height:1.4;font-size:.88rem;margin-top:.2rem}
 .verdict{white-space:nowrap;font-weight:600}
 .holds{color:var(--good)}.fails{color:var(--bad)}.open{color:var(--soft)}
 :target{background:var(--shade)}
@@ -44,7 +44,7 @@ figure svg{display:block;width:100%;height:auto}
 figcaption,.caption{margin:.5rem 0;max-width:46rem}
 .claim{color:var(--soft);margin:.5rem 0}
 ul.verdicts{list-style:none;margin:.5rem 0;padding:0;font-size:.92rem}
-.verdicts li{margin:.25rem 0}
+.verdicts li{margin:.5rem 0}
 .links{font-size:.88rem;color:var(--soft);margin:.5rem 0;display:flex;gap:.75rem;flex-wrap:wrap}
 .links button{font:inherit;background:none;border:0;padding:0;text-decoration:underline;cursor:pointer}
 .tip{position:absolute;z-index:1;max-width:20rem;background:var(--ink);color:var(--paper);font-size:.8rem;line-height:1.35;

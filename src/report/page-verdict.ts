@@ -1,5 +1,5 @@
 // Verdicts as the page shows them: a mark, a word, a colour.
-import { type Verdict, verdictMark } from './report.js';
+import { type Signature, type Verdict, leaningText, verdictMark } from './report.js';
 
 const classOf: Readonly<Record<Verdict, string>> = {
   holds: 'holds',
@@ -8,6 +8,12 @@ const classOf: Readonly<Record<Verdict, string>> = {
   'not tested': 'open',
 };
 
-export const verdictHtml = (verdict: Verdict): string =>
-  `<span class="verdict ${classOf[verdict]}">` +
-  `<span aria-hidden="true">${verdictMark[verdict]}</span> ${verdict}</span>`;
+export const verdictHtml = (signature: Signature): string => {
+  const { verdict } = signature;
+  const leaning = leaningText(signature);
+  return (
+    `<span class="verdict ${classOf[verdict]}">` +
+    `<span aria-hidden="true">${verdictMark[verdict]}</span> ${verdict}</span>` +
+    (leaning === '' ? '' : ` <small>(${leaning})</small>`)
+  );
+};

@@ -21,11 +21,11 @@ const note = (words: string | undefined): string =>
   words === undefined ? '' : `<small class="note">${text(words)}</small>`;
 
 const signatureRow = (signature: Signature): string => {
-  const { id, expected, source, verdict } = signature;
+  const { id, expected, source } = signature;
   return `<tr id="${text(id)}"><th scope="row">${text(id)}</th>
 <td data-label="Expected">${text(expected)}${note(source)}</td>
 <td data-label="Measured">${text(measuredText(signature))}${note(signature.note)}</td>
-<td data-label="Verdict">${verdictHtml(verdict)}</td></tr>`;
+<td data-label="Verdict">${verdictHtml(signature)}</td></tr>`;
 };
 
 const signatureTable = (signatures: readonly Signature[]): string =>

@@ -26,6 +26,8 @@ export interface Signature {
   readonly level?: number;
   readonly unit?: string;
   readonly verdict: Verdict;
+  /** Whether the measured value, by itself, is as expected: says which way an open verdict leans. */
+  readonly met?: boolean;
   /** What a reader must know: seeds that are missing, why it was not tested. */
   readonly note?: string;
 }
@@ -160,12 +162,20 @@ export const verdicts: readonly Verdict[] = [
   'not tested',
 ];
 
-/** '9 of 12 hold, 2 do not, 1 not tested' */
+/** Of an undetermined signature, which way its value leans. */
+export const leaningText = ({ verdict, met }: Signature): string => {
+  if (verdict !== 'undetermined' || met === undefined) return '';
+  return met ? 'the value is as expected' : 'the value is not as expected';
+};
+
+/** '9 of 13 hold, 2 do not, 1 undetermined (1 with a value as expected), 1 not tested' */
 export const verdictCounts = (signatures: readonly Signature[]): string => {
   const [held, failed, unclear, open] = verdicts.map(
     (verdict) => signatures.filter((each) => each.verdict === verdict).length,
   );
-  const left = unclear ? `, ${unclear} undetermined` : '';
+  const leaning = signatures.filter((each) => each.verdict === 'undetermined' && each.met).length;
+  const lean = leaning ? ` (${leaning} with a value as expected)` : '';
+  const left = unclear ? `, ${unclear} undetermined${lean}` : '';
   return `${held} of ${signatures.length} hold, ${failed} do not${left}, ${open} not tested`;
 };
 

@@ -21,9 +21,19 @@ export interface DatasetOptions extends CursorOptions {
 
 /** Of everything that training reads. One by one: a set has more rows than a call takes arguments. */
 export const examplesHash = (examples: readonly Example[]): string => {
-  const hashes = examples.map(({ kind, prompt, responses, label = null, margin = null }) =>
-    contentHash(kind, prompt, label, margin, ...responses.map(({ tokens }) => tokens)),
-  );
+  const hashes = examples.map((example) => {
+    const { kind, prompt, responses, label = null, margin = null, weight, gap } = example;
+    // Nothing is added where there is no trust: hashes of such data stay what they were.
+    const trust = weight === undefined && gap === undefined ? [] : [weight ?? null, gap ?? null];
+    return contentHash(
+      kind,
+      prompt,
+      label,
+      margin,
+      ...responses.map(({ tokens }) => tokens),
+      ...trust,
+    );
+  });
   return contentHash(hashes.join());
 };
 

@@ -77,6 +77,8 @@ const record = z.strictObject({
   responses: z.array(response),
   label: z.boolean().optional(),
   margin: z.number().optional(),
+  weight: z.number().optional(),
+  gap: z.number().optional(),
   provenance: provenance.optional(),
 });
 
@@ -107,7 +109,7 @@ const encodeProvenance = ({ samples, opponent, ...rest }: Provenance): JsonObjec
 
 /** One line, without its end. */
 export const encodeRecord = (example: Example, position: Position): string => {
-  const { kind, origin, prompt, responses, label, margin } = example;
+  const { kind, origin, prompt, responses, label, margin, weight, gap } = example;
   const own = provenanceOf(example);
   return JSON.stringify({
     ...position,
@@ -117,6 +119,8 @@ export const encodeRecord = (example: Example, position: Position): string => {
     responses: responses.map(encodeResponse),
     label,
     margin,
+    weight,
+    gap,
     ...(own ? { provenance: encodeProvenance(own) } : {}),
   });
 };

@@ -5,7 +5,7 @@ import type { Report, ReportFigure, Signature as ReportSignature } from '../repo
 import { writeReport } from '../report/write.js';
 import { toJsonText } from '../training/json-text.js';
 import type { Findings } from './experiment.js';
-import type { Signature } from './signature.js';
+import { type Signature, isMet } from './signature.js';
 import type { Study } from './study.js';
 
 export interface Outcome {
@@ -15,18 +15,20 @@ export interface Outcome {
 }
 
 /** @param source the paper, and where in it the claim stands */
-export const forReport = (
-  { id, claim, verdict, value, interval, note }: Signature,
-  source: string,
-): ReportSignature => ({
-  id,
-  expected: claim,
-  source,
-  verdict,
-  ...(value === null ? {} : { measured: value }),
-  ...(interval === null ? {} : { interval }),
-  note,
-});
+export const forReport = (signature: Signature, source: string): ReportSignature => {
+  const { id, claim, verdict, value, interval, note } = signature;
+  const met = isMet(signature);
+  return {
+    id,
+    expected: claim,
+    source,
+    verdict,
+    ...(met === null ? {} : { met }),
+    ...(value === null ? {} : { measured: value }),
+    ...(interval === null ? {} : { interval }),
+    note,
+  };
+};
 
 /** Of the signatures that a figure names, those that this run has. */
 export const figuresOf = ({ findings, signatures }: Outcome): ReportFigure[] => {

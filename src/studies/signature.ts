@@ -24,19 +24,22 @@ export interface Signature {
   readonly note: string;
 }
 
+const sided = (value: number, { side, at }: Bound): boolean =>
+  side === 'above' ? value >= at : value <= at;
+
+/** Whether the value, whatever its interval, satisfies the inequality; null where there is none. */
+export const isMet = ({ value, bound }: Pick<Signature, 'value' | 'bound'>): boolean | null =>
+  value === null || bound === null ? null : sided(value, bound);
+
 /**
  * holds: the value and its whole interval lie on the right side of the bound (the bound included).
  * does not hold: the whole interval lies on the wrong side. undetermined: the interval covers it.
  */
-export const verdictOf = (
-  value: number,
-  interval: Interval | null,
-  { side, at }: Bound,
-): Verdict => {
-  const sign = side === 'above' ? 1 : -1;
-  const distances = (interval ?? [value]).map((edge) => sign * (edge - at));
-  if (sign * (value - at) >= 0 && distances.every((distance) => distance >= 0)) return 'holds';
-  return distances.every((distance) => distance < 0) ? 'does not hold' : 'undetermined';
+export const verdictOf = (value: number, interval: Interval | null, bound: Bound): Verdict => {
+  const right = [value, ...(interval ?? [])].map((edge) => sided(edge, bound));
+  if (right.every(Boolean)) return 'holds';
+  const edges = interval ? right.slice(1) : right;
+  return edges.some(Boolean) ? 'undetermined' : 'does not hold';
 };
 
 export const above = (at: number): Bound => ({ side: 'above', at });

@@ -25,6 +25,10 @@ export interface Example {
   readonly responses: readonly Response[];
   readonly label?: boolean;
   readonly margin?: number;
+  /** Of a pair: how many pairs it counts as in a loss, above 0; default 1. */
+  readonly weight?: number;
+  /** Of a pair: how far its label is not to be trusted, nats. */
+  readonly gap?: number;
   /** Where it came from, for messages and the experience log: 'file.jsonl:17', 'step 3, sample 5'. */
   readonly origin: string;
 }

@@ -35,13 +35,14 @@ export const scopesOf = <T>(
 
 export const totalsOf = (examples: readonly Example[]): Totals => {
   const of = (kind: Example['kind']) => examples.filter((example) => example.kind === kind);
+  const weightOf = ({ weight = 1 }: Example): number => weight;
   const tokens = (list: readonly Example[], response: number): number =>
-    list.reduce((sum, example) => sum + scoredTokens(example, response), 0);
+    list.reduce((sum, example) => sum + weightOf(example) * scoredTokens(example, response), 0);
   const pairs = of('pair');
   const completions = of('completion');
   const groups = of('group');
   return {
-    pairs: pairs.length,
+    pairs: pairs.reduce((sum, pair) => sum + weightOf(pair), 0),
     completions: completions.length,
     groups: groups.length,
     samples: groups.reduce((sum, { responses }) => sum + responses.length, 0),
@@ -52,7 +53,10 @@ export const totalsOf = (examples: readonly Example[]): Totals => {
       (sum, group) => sum + group.responses.reduce((n, _, r) => n + scoredTokens(group, r), 0),
       0,
     ),
-    promptTokens: examples.reduce((sum, { prompt }) => sum + Math.max(0, prompt.length - 1), 0),
+    promptTokens: examples.reduce(
+      (sum, example) => sum + weightOf(example) * Math.max(0, example.prompt.length - 1),
+      0,
+    ),
   };
 };
 

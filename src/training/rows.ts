@@ -121,6 +121,8 @@ export const rowOf = (
   }),
   ...(example.label === undefined ? {} : { label: example.label }),
   ...(example.margin === undefined ? {} : { margin: example.margin }),
+  ...(example.weight === undefined ? {} : { weight: example.weight }),
+  ...(example.gap === undefined ? {} : { gap: example.gap }),
   ...(mismatched ? { mismatched } : {}),
 });
 

@@ -147,7 +147,7 @@ for (const dtype of dtypes) {
       const parts = [{ tokens: text.slice(0, cut) }, { tokens: text.slice(cut), parent: 0 }];
       assertBitEqual(t, (await model.score(parts)).logProbs, whole, `cut at ${cut}`);
       // An only child is computed as one with its parent; with a brother it is not.
-      const scores = await model.score([...parts, { tokens: [1, 2, 3], parent: 0 }]);
+      const scores = await model.score([...parts, { tokens: [1], parent: 0 }]);
       const own = [...scores.logProbsOf(0), ...scores.logProbsOf(1)];
       assertBitEqual(t, Float32Array.from(own), whole, `cut at ${cut}, with a brother`);
     }

@@ -75,14 +75,17 @@ export const randomRows = ({ kind, seed, rows = 4, length }: RandomRows): Row[] 
 export const totalsOf = (rows: readonly Row[]): Totals => {
   const ofKind = (kind: RowKind): Row[] => rows.filter((row) => row.kind === kind);
   const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0);
+  const weightOf = ({ weight = 1 }: Row): number => weight;
   const tokens = (list: readonly Row[], place?: number): number =>
     sum(
-      list.flatMap(({ sequences }) =>
-        sequences.filter((_, s) => s === (place ?? s)).map(({ logProbs }) => logProbs.length),
+      list.flatMap((row) =>
+        row.sequences
+          .filter((_, s) => s === (place ?? s))
+          .map(({ logProbs }) => weightOf(row) * logProbs.length),
       ),
     );
   return {
-    pairs: ofKind('pair').length,
+    pairs: sum(ofKind('pair').map(weightOf)),
     completions: ofKind('completion').length,
     groups: ofKind('group').length,
     samples: sum(ofKind('group').map(({ sequences }) => sequences.length)),
@@ -90,7 +93,9 @@ export const totalsOf = (rows: readonly Row[]): Totals => {
     rejectedTokens: tokens(ofKind('pair'), 1),
     completionTokens: tokens(ofKind('completion')),
     sampleTokens: tokens(ofKind('group')),
-    promptTokens: sum(rows.map(({ sequences }) => sequences[0]?.promptLogProbs?.length ?? 0)),
+    promptTokens: sum(
+      rows.map((row) => weightOf(row) * (row.sequences[0]?.promptLogProbs?.length ?? 0)),
+    ),
   };
 };
 

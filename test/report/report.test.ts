@@ -113,6 +113,32 @@ test('a report of nothing but a question is whole', async (t) => {
   t.notRegex(reportMarkdown(bare), /undefined|## Figures|\| id/);
 });
 
+test('an open verdict says on which side its value lies', async (t) => {
+  const open = (id: string, met: boolean): Signature => ({
+    id,
+    expected: 'more',
+    measured: 1,
+    interval: [-1, 3],
+    verdict: 'undetermined',
+    met,
+  });
+  const settled: Signature = { ...open('S3', true), verdict: 'holds' };
+  const own = await report({
+    signatures: [open('S1', true), open('S2', false), settled],
+    figures: [{ ...(await figure()), signatures: ['S2'] }],
+  });
+  const counts = '1 of 3 hold, 0 do not, 2 undetermined (1 with a value as expected), 0 not tested';
+  for (const text of [reportPage(own), reportMarkdown(own)]) t.true(text.includes(counts));
+  const page = reportPage(own);
+  t.is(page.split('(the value is as expected)').length - 1, 1);
+  t.is(
+    page.split('(the value is not as expected)').length - 1,
+    2,
+    'in the table and by the figure',
+  );
+  t.true(reportMarkdown(own).includes('| ? undetermined (the value is as expected) |'));
+});
+
 test('Markdown keeps one row a signature and lets no text out of its place', async (t) => {
   const markdown = reportMarkdown(await report());
   const rows = markdown.split('\n').filter((line) => line.startsWith('| '));

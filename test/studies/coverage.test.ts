@@ -3,9 +3,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { coverage, recipeOf, recipes } from '../../src/studies/coverage/index.js';
+import { coverage, recipeOf, recipes, song2024 } from '../../src/studies/coverage/index.js';
 import { factsOf } from '../../src/studies/coverage/experiments/three-responses.js';
 import { GradientMoments } from '../../src/studies/coverage/toys/moments.js';
+import { shareAtMost } from '../../src/studies/coverage/text/summary.js';
+import { ofSeeds } from '../../src/studies/coverage/toys/curves.js';
+import { hypo } from '../../src/objectives/hypo.js';
 import type { StageEvent } from '../../src/studies/study.js';
 import { assertError, caught, temporaryFolder } from '../checkpoint/helpers.js';
 
@@ -52,6 +55,14 @@ test.serial('the toys: signatures, report, and stages that are made once', async
     t.true(page.includes(text), text);
   }
   const result = await readFile(join(folder, 'result.json'), 'utf8');
+  const { paperSettings } = JSON.parse(result) as { paperSettings: Record<string, object> };
+  // The preset has what was found of the paper; beta, lambda and k were not.
+  t.like(paperSettings, { found: { objective: song2024 } });
+  for (const name of ['beta', 'lambda', 'samplesOfPrompt', 'learningRate']) {
+    t.true(Object.hasOwn(paperSettings.unverified!, name), name);
+    t.false(Object.hasOwn(paperSettings.found!, name), name);
+  }
+  t.notThrows(() => hypo(song2024));
   events.length = 0;
   assertError(t, await caught(() => coverage({ recipe: small, folder })), 'RUN_INVALID', 'resume');
   const again = await coverage({ recipe: small, folder, resume: true, onEvent, command: 'again' });
@@ -110,4 +121,19 @@ test('recipes and experiments are chosen by name', async (t) => {
   const run = (only: string[]) => caught(() => coverage({ recipe: small, folder, only }));
   assertError(t, await run(['extrapolations']), 'OPTION_INVALID', 'Did you mean');
   assertError(t, await run(['displacement']), 'OPTION_INVALID', 'has no displacement');
+});
+
+test('what seeds say together has an interval over seeds', (t) => {
+  const seeds = [
+    { ours: [1, 2, 3, 9], theirs: [2, 3, 4, 5] },
+    { ours: [1, 2, 3, 3], theirs: [2, 3, 4, 5] },
+    { ours: [1, 2, 3, 9], theirs: [2, 3, 4, 5] },
+  ];
+  // Medians of the last step are 9 and 5, unless the second seed is drawn twice or more.
+  t.deepEqual(shareAtMost(seeds), { value: 0.75, interval: [0.75, 1] });
+  t.deepEqual(shareAtMost(seeds.slice(1)), { value: 0.75, interval: null });
+  t.deepEqual(
+    ofSeeds([1, 2, 3], (all) => Math.max(...all)),
+    { value: 3, interval: [1, 3] },
+  );
 });

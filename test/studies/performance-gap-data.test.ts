@@ -11,11 +11,13 @@ import {
   ofQuantiles,
   withinBudget,
 } from '../../src/studies/performance-gap/experiments/data-helpers.js';
+import { envelopeSignature } from '../../src/studies/performance-gap/experiments/fig-1.js';
 import { onPolicySignatures } from '../../src/studies/performance-gap/experiments/fig-12.js';
 import {
   windowSignatures,
   windowsOf,
 } from '../../src/studies/performance-gap/experiments/fig-13.js';
+import { bestOf2Signatures } from '../../src/studies/performance-gap/experiments/fig-9.js';
 import {
   sizeSignatures,
   sizesOf,
@@ -174,6 +176,32 @@ test('quantiles pool seeds and resample them', (t) => {
   const { value, interval } = ofQuantiles([cloud], 0.5, ([middle]) => middle!);
   t.is(value, 0.5);
   t.deepEqual(interval, [0, 1]);
+});
+
+test('S1.2: the share of the KL range in which online is not below', (t) => {
+  const online = cloudOf([1, 0.3], [4, 0.6]);
+  const of = (offline: ReturnType<typeof cloudOf>) => envelopeSignature({ online, offline });
+  t.is(of(cloudOf([1, 0.2], [4, 0.3])).verdict, 'holds');
+  t.is(of(cloudOf([1, 0.2], [4, 0.3])).value, 1);
+  t.is(of(cloudOf([1, 0.5], [4, 0.7])).verdict, 'does not hold');
+  // Equal is at or above; so is what is 0.005 below.
+  t.is(of(cloudOf([1, 0.295], [4, 0.595])).value, 1);
+  // Above 0.5 from the start and online there at 3 nats: the last (ln 4 - ln 3) / ln 4 of the range,
+  // within one of 101 places; the tolerance of 0.01 makes it begin at 2.9 nats.
+  const share = (Math.log(4) - Math.log(2.9)) / Math.log(4);
+  t.true(Math.abs(of(cloudOf([1, 0.5], [4, 0.5])).value! - share) < 0.01);
+  t.is(of(cloudOf([0.5, 0.5])).verdict, 'not tested');
+});
+
+test('S1.12: best-of-2 shuffled like online over all of the common range, or not', (t) => {
+  const online = cloudOf([2, 0.3], [4, 0.6]);
+  const offline = cloudOf([1, 0.15]);
+  const of = (shuffled: ReturnType<typeof cloudOf>) =>
+    verdicts(bestOf2Signatures({ online, offline, shuffled }));
+  t.deepEqual(of(cloudOf([2, 0.3], [3, 0.45])), { 'S1.12a': 'holds', 'S1.12b': 'holds' });
+  t.is(of(cloudOf([2, 0.15], [3, 0.45]))['S1.12b'], 'does not hold');
+  // Beyond what both reach nothing is compared.
+  t.is(of(cloudOf([2, 0.3]))['S1.12b'], 'holds');
 });
 
 test('S1.14: three comparisons of peaks', (t) => {

@@ -1,16 +1,21 @@
 // Signatures as a table for a terminal.
-import type { Signature } from '../../studies/signature.js';
+import { type Signature, isMet } from '../../studies/signature.js';
 import { table } from '../output.js';
 
 const figure = (value: number | null): string => (value === null ? '-' : value.toFixed(3));
 
-const row = ({ id, verdict, value, interval, claim }: Signature): string[] => [
-  id,
-  verdict,
-  figure(value),
-  interval ? `${figure(interval[0])} to ${figure(interval[1])}` : '',
-  claim,
-];
+/** An open verdict with the side on which the value lies. */
+const verdictText = (signature: Signature): string => {
+  const { verdict } = signature;
+  if (verdict !== 'undetermined') return verdict;
+  return `${verdict}, ${isMet(signature) ? 'as' : 'not as'} expected`;
+};
+
+const row = (signature: Signature): string[] => {
+  const { id, value, interval, claim } = signature;
+  const ends = interval ? `${figure(interval[0])} to ${figure(interval[1])}` : '';
+  return [id, verdictText(signature), figure(value), ends, claim];
+};
 
 /** Those that were tested, and the ids of the others. */
 export const signatureTable = (signatures: readonly Signature[]): string => {

@@ -17,6 +17,7 @@ import { writeOutcome } from './outcome.js';
 import type { Recipe } from './recipe.js';
 import type { TextMaterials } from './text/materials.js';
 
+export { song2024 } from './paper.js';
 export type { Recipe } from './recipe.js';
 export { recipeOf, recipes } from './scales.js';
 

@@ -4,6 +4,7 @@ import type { Report } from '../../report/report.js';
 import { packageVersion } from '../../version.js';
 import { type Outcome, figuresOf, forReport, writeStudy } from '../outcome.js';
 import type { Study } from '../study.js';
+import { paperSettings } from './paper.js';
 import type { Recipe } from './recipe.js';
 
 const paper = 'Song et al. 2024, arXiv 2406.01462';
@@ -24,8 +25,9 @@ export const deviations: readonly string[] = [
   'On text the gradient of the reverse KL takes the exact KL of each token as its baseline and one ' +
     'sample a prompt, and lambda is thirty times the 1e-4 that is recalled of the paper (unverified): ' +
     'responses are shorter and KLs smaller.',
-  'Three epochs of the pairs instead of one, so that DPO goes past its best; RLHF has beta 0.1, DPO ' +
-    '0.05. Both were chosen after looking at runs with seed 1.',
+  'Three epochs of the pairs instead of one, so that DPO goes past its best; RLHF has beta 0.4, DPO ' +
+    '0.05: at 0.1 RLHF goes far and fools the reward model. Both were chosen after looking at runs with ' +
+    'seed 1.',
   'Seeds differ in the order of the pairs and in the samples; the pairs, the SFT policy and the ' +
     'reward model are shared.',
 ];
@@ -35,6 +37,7 @@ export const resultOf = (recipe: Recipe, { signatures, findings }: Outcome): Jso
   paper,
   version: packageVersion,
   recipe: { ...recipe },
+  paperSettings,
   deviations,
   signatures,
   experiments: Object.fromEntries([...findings].map(([id, { data = {} }]) => [id, data])),
@@ -60,7 +63,7 @@ const reportOf = (recipe: Recipe, outcome: Outcome, reproduce: string): Report =
   ),
   figures: figuresOf(outcome),
   settings: { scale: recipe.scale, seeds: recipe.seeds.join(', ') },
-  manifest: { version: packageVersion, recipe: { ...recipe } },
+  manifest: { version: packageVersion, recipe: { ...recipe }, paperSettings },
   reproduce: [reproduce],
   files: [{ label: 'result.json: everything measured', path: 'result.json' }],
 });

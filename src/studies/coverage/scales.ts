@@ -6,7 +6,7 @@ import type { Displacement, Estimators, Extrapolation, Recipe, ThreeResponses } 
 import { stories, textRecipes } from './text/scales.js';
 
 const threeResponses: ThreeResponses = {
-  training: { steps: 1500, batchSize: 8, learningRate: 0.1, schedule: 'linear', every: 10 },
+  training: { steps: 400, batchSize: 8, learningRate: 0.3, schedule: 'linear', every: 5 },
   rare: -30,
   comparisons: 8,
   preferred: 7,
@@ -14,7 +14,7 @@ const threeResponses: ThreeResponses = {
   beta: 0.1,
   ipoBeta: 0.02,
   lambda: 0.1,
-  samples: 4,
+  samples: 2,
 };
 
 const extrapolation: Extrapolation = {
@@ -66,10 +66,14 @@ const quick: Recipe = {
   seeds: [1, 2, 3],
   extrapolation: {
     ...extrapolation,
-    training: { ...extrapolation.training, steps: 1000, batchSize: 32 },
+    training: { ...extrapolation.training, steps: 500, batchSize: 32, learningRate: 0.1 },
   },
-  displacement: { ...displacement, training: { ...displacement.training, steps: 400 } },
-  estimators: { ...estimators, draws: 10_000 },
+  displacement: {
+    ...displacement,
+    training: { ...displacement.training, steps: 400 },
+    lambdas: [0.01, 0.03],
+  },
+  estimators: { ...estimators, draws: 4000 },
   text: textRecipes.quick,
 };
 
@@ -81,9 +85,8 @@ const ci: Recipe = {
     training: { ...extrapolation.training, steps: 400, batchSize: 16, learningRate: 0.1 },
   },
   displacement: {
-    ...displacement,
+    ...quick.displacement!,
     training: { ...displacement.training, steps: 200, batchSize: 32 },
-    lambdas: [0.01, 0.03],
   },
   estimators: {
     draws: 2000,

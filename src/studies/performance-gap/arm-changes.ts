@@ -37,7 +37,7 @@ const wholeTimes = (values: readonly number[], factor: number, least: number): n
 /** Throws OPTION_INVALID. */
 export const withArm = (recipe: Recipe, changes: ArmChanges): Recipe => {
   check(changes);
-  const { arm, offline, evaluation, weakBeta } = recipe;
+  const { arm, offline, evaluation, weakBeta, trust } = recipe;
   const { batchSize = arm.batchSize, steps = arm.steps } = changes;
   const learningRate = rounded(changes.learningRate ?? arm.learningRate);
   const beta = rounded(changes.beta ?? arm.beta);
@@ -52,6 +52,7 @@ export const withArm = (recipe: Recipe, changes: ArmChanges): Recipe => {
     shuffled: rates(recipe.shuffled.learningRates),
     endVersusEnd: rates(recipe.endVersusEnd.learningRates),
     weakBeta: weakBeta === null ? null : rounded(weakBeta * weight),
+    trust: trust && { ...trust, beta: rounded(trust.beta * weight) },
     windows: wholeTimes(recipe.windows, length, 2),
     syncEvery: wholeTimes(recipe.syncEvery, length, 2),
     evaluation: { ...evaluation, steps: wholeTimes(evaluation.steps, length, 1) },

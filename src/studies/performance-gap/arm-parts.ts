@@ -8,6 +8,7 @@ import { dpo } from '../../objectives/dpo.js';
 import { hinge } from '../../objectives/hinge.js';
 import { ipo } from '../../objectives/ipo.js';
 import type { Objective } from '../../objectives/objective.js';
+import { withTrust } from '../../objectives/trust.js';
 import { datasetPairs } from '../../sources/dataset.js';
 import { ExperienceLog, recording } from '../../sources/experience-log.js';
 import { onPolicyPairs } from '../../sources/on-policy-pairs.js';
@@ -15,10 +16,11 @@ import { replay } from '../../sources/replay.js';
 import type { Source } from '../../sources/source.js';
 import type { Example } from '../../text/example.js';
 import type { TrainOptions } from '../../training/options.js';
+import { trusted } from '../../trust/trusted.js';
 import type { Artefact } from '../study.js';
-import type { Arm, ArmSource } from './arms.js';
+import type { Arm, ArmObjective, ArmSource } from './arms.js';
 import { trainingPrompts } from './golden-policy.js';
-import { promptsOf } from './materials.js';
+import { newModel, promptsOf } from './materials.js';
 import type { Bench } from './measure.js';
 import type { GoldenPairs } from './protocol.js';
 import { readRegenerated } from './regenerated.js';
@@ -106,11 +108,40 @@ export const recorded = async (
   return { source: recording(source, log), close: () => log.close() };
 };
 
+/** With discriminators of the proxy's size, and its optimiser. */
+const withDiscriminators = async (
+  source: Source,
+  { seed }: Arm,
+  trust: 'weights' | 'gaps',
+  { pairs, bench: { materials }, folder }: ArmPartsInput,
+): Promise<Pick<ArmParts, 'source' | 'close'>> => {
+  const { parameters, learningRate } = materials.recipe.proxy;
+  const own = derivedSeed(seed, 'discriminators');
+  const model = await newModel(materials, 'preference', parameters, own);
+  const log = await recorded(
+    trusted(source, {
+      golden: pairs.pairs,
+      model,
+      encoder: materials.comparisons,
+      optimizer: { learningRate, weightDecay: 0.01 },
+      weigh: trust === 'weights',
+      seed: own,
+    }),
+    folder,
+  );
+  const close = async (): Promise<void> => {
+    await log.close();
+    await model.dispose();
+  };
+  return { source: log.source, close };
+};
+
 const onlineSource = (
   arm: Arm,
-  { syncEvery }: Extract<ArmSource, { readonly kind: 'online' }>,
-  { policy, pairs, bench, folder }: ArmPartsInput,
+  { syncEvery, trust }: Extract<ArmSource, { readonly kind: 'online' }>,
+  input: ArmPartsInput,
 ): Promise<Pick<ArmParts, 'source' | 'close'>> => {
+  const { policy, pairs, bench, folder } = input;
   const { encoder, sampling } = bench.materials;
   const source = onPolicyPairs({
     policy,
@@ -122,7 +153,7 @@ const onlineSource = (
     seed: pairsSeed(arm),
     ...(syncEvery === undefined ? {} : { syncEvery }),
   });
-  return recorded(source, folder);
+  return trust ? withDiscriminators(source, arm, trust, input) : recorded(source, folder);
 };
 
 /** Of an arm on pairs. */
@@ -163,17 +194,26 @@ const rlArm = async (arm: Arm, objective: RlObjective, input: ArmPartsInput): Pr
   );
 };
 
+// Of SLiC the member of the paper's family (appendix B); slic.ts is SLiC-HF, without a reference.
+const losses = { ipo, dpo, slic: hinge } as const;
+
+const contrastive = ({
+  name,
+  beta,
+  trust,
+}: Extract<ArmObjective, { readonly name: keyof typeof losses }>): Objective => {
+  const plain = losses[name].make({ beta });
+  return trust === undefined ? plain : withTrust(plain, { lambda: trust });
+};
+
 /** `close` when the run is over. */
 export const armParts = async (arm: Arm, input: ArmPartsInput): Promise<ArmParts> => {
   const { objective } = arm;
   switch (objective.name) {
     case 'ipo':
-      return { ...(await pairSource(arm, input)), objective: ipo.make({ beta: objective.beta }) };
     case 'dpo':
-      return { ...(await pairSource(arm, input)), objective: dpo.make({ beta: objective.beta }) };
     case 'slic':
-      // The member of the paper's family (appendix B); slic.ts is SLiC-HF, without a reference.
-      return { ...(await pairSource(arm, input)), objective: hinge.make({ beta: objective.beta }) };
+      return { ...(await pairSource(arm, input)), objective: contrastive(objective) };
     case 'bo2':
       return { ...(await pairSource(arm, input)), objective: bo2.make() };
     case 'rloo':

@@ -11,7 +11,12 @@ export type DataName = 'end-vs-end' | 'sft-vs-early' | 'early-vs-end';
 
 export type ArmSource =
   /** Samples of the policy (of its snapshot of every n-th step), labelled by the proxy. */
-  | { readonly kind: 'online'; readonly syncEvery?: number }
+  | {
+      readonly kind: 'online';
+      readonly syncEvery?: number;
+      /** Discriminators, on D_golden, say how far each label is to be trusted. */
+      readonly trust?: 'weights' | 'gaps';
+    }
   /** Default: all of D_golden. */
   | { readonly kind: 'offline'; readonly data?: DataName; readonly pairs?: number }
   /** The stream of an online arm; a window counts batches. */
@@ -23,7 +28,12 @@ export type ArmSource =
     };
 
 export type ArmObjective =
-  | { readonly name: 'ipo' | 'dpo' | 'slic'; readonly beta: number }
+  | {
+      readonly name: 'ipo' | 'dpo' | 'slic';
+      readonly beta: number;
+      /** Weight of the penalty on responses whose labels are not to be trusted. */
+      readonly trust?: number;
+    }
   /** Neither a reference nor a beta. */
   | { readonly name: 'bo2' }
   /** Online only; rewards are made of the pairwise proxy. */
@@ -71,8 +81,8 @@ const sourceOf = (source: ArmSource): ArmSource => {
   const { kind } = source;
   switch (kind) {
     case 'online': {
-      const { syncEvery = 1 } = source;
-      return { kind, ...(syncEvery === 1 ? {} : { syncEvery }) };
+      const { syncEvery = 1, trust } = source;
+      return { kind, ...(syncEvery === 1 ? {} : { syncEvery }), ...(trust ? { trust } : {}) };
     }
     case 'offline': {
       const { data, pairs } = source;
@@ -132,7 +142,9 @@ const objectiveNames = {
 
 export const objectiveName = (objective: ArmObjective): string => {
   const beta = 'beta' in objective ? `, beta ${objective.beta}` : '';
-  const more = objective.name === 'hypo' ? ` on ${objective.base}, lambda ${objective.lambda}` : '';
+  const trust = 'trust' in objective ? `, penalty ${objective.trust}` : '';
+  const more =
+    objective.name === 'hypo' ? ` on ${objective.base}, lambda ${objective.lambda}` : trust;
   return `${objectiveNames[objective.name]}${beta}${more}`;
 };
 
@@ -145,7 +157,11 @@ export const methodName = (source: ArmSource): string => {
 
 const sourceDetails = (source: ArmSource): string[] => {
   if (source.kind === 'online') {
-    return source.syncEvery === undefined ? [] : [`renewed every ${source.syncEvery} steps`];
+    const { syncEvery, trust } = source;
+    return [
+      ...(syncEvery === undefined ? [] : [`renewed every ${syncEvery} steps`]),
+      ...(trust ? [`with ${trust} of trust`] : []),
+    ];
   }
   if (source.kind === 'replay') {
     const { stream } = source;

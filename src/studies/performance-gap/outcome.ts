@@ -23,6 +23,9 @@ const armRow = ({ source, objective, learningRate, seed, ...rest }: Arm, recipe:
   objective: objective.name,
   beta: 'beta' in objective ? objective.beta : null,
   lambda: 'lambda' in objective ? objective.lambda : null,
+  // Of arms without trust rows stay as they were.
+  ...('trust' in objective ? { penalty: objective.trust } : {}),
+  ...('trust' in source ? { trust: source.trust } : {}),
   learningRate,
   seed,
   data: source.kind === 'offline' ? (source.data ?? 'D_golden') : null,

@@ -1,7 +1,7 @@
 // Peaks and envelopes of clouds with intervals over prompts and seeds.
 import { meanOf } from '../../numbers.js';
 import { random } from '../../data/random.js';
-import type { FrontierPoint } from '../../evaluation/frontier.js';
+import { type FrontierPoint, envelopeAt, upperEnvelope } from '../../evaluation/frontier.js';
 import { type Interval, quantile } from '../../evaluation/statistics.js';
 
 /**
@@ -15,12 +15,16 @@ interface Cloud {
   readonly prompts: number;
 }
 
+/** By prompt; what the judge could not tell counts as a tie. */
+const rowOf = ({ outcomes = [] }: FrontierPoint): Float64Array =>
+  Float64Array.from(outcomes, (outcome) => outcome ?? 0.5);
+
 const cloudOf = (points: readonly FrontierPoint[]): Cloud => {
   const outcomes = new Map<number, Float64Array[]>();
-  for (const { seed = 0, outcomes: own = [] } of points) {
+  for (const point of points) {
+    const { seed = 0 } = point;
     const rows = outcomes.get(seed) ?? [];
-    // What the judge could not tell counts as a tie.
-    rows.push(Float64Array.from(own, (outcome) => outcome ?? 0.5));
+    rows.push(rowOf(point));
     outcomes.set(seed, rows);
   }
   const prompts = points[0]?.outcomes?.length ?? 0;
@@ -73,6 +77,46 @@ export const ofPeaks = (
     items.map(() => items[stream.below(items.length)]!);
   const found = Float64Array.from({ length: resamples }, () => at(draw(seeds), draw(every)));
   return { value: at(seeds, every), interval: [quantile(found, 0.025), quantile(found, 0.975)] };
+};
+
+/** What a cloud is with other prompts and of some seeds only. */
+const redrawing = (points: readonly FrontierPoint[]) => {
+  const rows = points.map(rowOf);
+  return (seeds: ReadonlySet<number>, prompts: readonly number[]): FrontierPoint[] =>
+    points.flatMap((point, i) =>
+      seeds.has(point.seed ?? 0) ? [{ ...point, winRate: rate(rows[i]!, prompts) }] : [],
+    );
+};
+
+/**
+ * A function of the first envelope less the second at some budgets of KL, seeds pooled, linear
+ * between checkpoints; with a 95 % interval over prompts and, where there are several, seeds. Of
+ * the largest of many differences resamples lie above the value: the noise adds up.
+ */
+export const ofEnvelopes = (
+  [first, second]: readonly [readonly FrontierPoint[], readonly FrontierPoint[]],
+  budgets: readonly number[],
+  statistic: (gaps: readonly number[]) => number,
+): Measured => {
+  const seeds = [...new Set(first.map(({ seed = 0 }) => seed))];
+  const every = Array.from({ length: first[0]?.outcomes?.length ?? 0 }, (_, i) => i);
+  const at = (...clouds: readonly (readonly FrontierPoint[])[]): number => {
+    const envelopes = clouds.map(upperEnvelope);
+    const [a, b] = envelopes.map((own) => budgets.map((kl) => envelopeAt(own, kl, 'linear')!));
+    return statistic(a!.map((value, i) => value - b![i]!));
+  };
+  const [again, other] = [redrawing(first), redrawing(second)];
+  const stream = random(0, 'envelopes');
+  const draw = <Item>(items: readonly Item[]): Item[] =>
+    items.map(() => items[stream.below(items.length)]!);
+  const found = Float64Array.from({ length: resamples }, () => {
+    const [kept, prompts] = [new Set(draw(seeds)), draw(every)];
+    return at(again(kept, prompts), other(kept, prompts));
+  });
+  return {
+    value: at(first, second),
+    interval: [quantile(found, 0.025), quantile(found, 0.975)],
+  };
 };
 
 /** Mean of the items' values with its interval, by resampling of the items. */

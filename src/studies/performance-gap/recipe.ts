@@ -84,6 +84,8 @@ export interface Recipe {
   readonly losses: readonly ('dpo' | 'slic' | 'rloo' | 'ppo')[];
   /** HyPO at these weights of its reverse KL; null: none. */
   readonly hypo: { readonly lambdas: readonly number[] } | null;
+  /** Online arms at this beta with and without trust weighting and penalty; null: none. */
+  readonly trust: { readonly beta: number; readonly lambda: number } | null;
   /** Proxy and golden scores with the fits of Gao et al. 2023, best-of-n too. */
   readonly gao: boolean;
   readonly seeds: readonly number[];

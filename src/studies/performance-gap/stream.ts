@@ -9,7 +9,8 @@ import type { Artefact, Stages } from '../study.js';
 import { logPath } from './arm-parts.js';
 import { type Ground, openBench } from './bench.js';
 import { trainingPrompts } from './golden-policy.js';
-import { loadModel, promptsOf } from './materials.js';
+import { type Materials, loadModel, promptsOf } from './materials.js';
+import type { GoldenPairs } from './protocol.js';
 
 export interface StreamPlace {
   /** Of the online arm, in the middle of the pairs. */
@@ -35,7 +36,7 @@ interface Pair {
   readonly example: Example;
 }
 
-const readPairs = async (log: string): Promise<Pair[]> => {
+export const readPairs = async (log: string): Promise<Pair[]> => {
   const pairs: Pair[] = [];
   for await (const { step, place, example } of readExperience(log)) {
     if (place !== null) pairs.push({ step, example });
@@ -44,12 +45,31 @@ const readPairs = async (log: string): Promise<Pair[]> => {
 };
 
 /** Groups of `size` consecutive pairs around places that are spread evenly over the stream. */
-const windows = <Item>(items: readonly Item[], places: number, size: number): Item[][] =>
+export const windows = <Item>(items: readonly Item[], places: number, size: number): Item[][] =>
   Array.from({ length: places }, (_, i) => {
     const middle = Math.round(((i + 0.5) * items.length) / places);
     const begin = Math.max(0, Math.min(items.length - size, middle - Math.floor(size / 2)));
     return items.slice(begin, begin + size);
   });
+
+/** What the golden model is asked of pairs of a stream, in their order. */
+export const requestsOf = (
+  golden: GoldenPairs,
+  { encoder }: Materials,
+): ((example: Example) => CompareRequest) => {
+  const prompts = promptsOf(trainingPrompts(golden), encoder);
+  // Tokens alone do not tell what a template spelt by special ones.
+  const texts = new Map(prompts.map(({ tokens, text }) => [tokens.join(), text]));
+  return ({ prompt, responses }) => {
+    const [first, second] = responses.map(({ tokens, truncated = false }) => ({
+      tokens,
+      truncated,
+      text: encoder.decode(tokens, prompt),
+    }));
+    const text = texts.get(prompt.join()) ?? encoder.tokenizer.decode(prompt);
+    return { prompt: text, promptTokens: prompt, first: first!, second: second! };
+  };
+};
 
 export const streamAccuracy = (
   stages: Stages,
@@ -68,19 +88,7 @@ export const streamAccuracy = (
       const [bench, golden, close] = await openBench(ground, proxy);
       await using ofOnline = await loadModel(online, ground.materials);
       await using ofOffline = await loadModel(offline, ground.materials);
-      const { encoder } = ground.materials;
-      const prompts = promptsOf(trainingPrompts(golden), encoder);
-      // Tokens alone do not tell what a template spelt by special ones.
-      const texts = new Map(prompts.map(({ tokens, text }) => [tokens.join(), text]));
-      const requestOf = ({ prompt, responses }: Example): CompareRequest => {
-        const [first, second] = responses.map(({ tokens, truncated = false }) => ({
-          tokens,
-          truncated,
-          text: encoder.decode(tokens, prompt),
-        }));
-        const text = texts.get(prompt.join()) ?? encoder.tokenizer.decode(prompt);
-        return { prompt: text, promptTokens: prompt, first: first!, second: second! };
-      };
+      const requestOf = requestsOf(golden, ground.materials);
       const places: StreamPlace[] = [];
       const right = { proxy: '', offline: '' };
       const mark = (values: readonly boolean[]) => values.map((v) => (v ? 'R' : 'x')).join('');

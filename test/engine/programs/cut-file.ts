@@ -11,10 +11,10 @@ import { encodeHeader } from '../../../src/checkpoint/safetensors.js';
 import { guarded, native, settle } from '../../../src/engine/native.js';
 import { rangesOfFile } from '../../../src/engine/tensors.js';
 import { AlignlabError } from '../../../src/errors.js';
-import { smallConfig } from '../../checkpoint/helpers.js';
+import { medium } from '../../helpers/medium.js';
 
 // An embedding of 64 MiB, the first that is read: it takes longer than the moments below.
-const config = smallConfig('llama', { vocab_size: 2 ** 20, hidden_size: 16 });
+const config = { ...medium, vocab_size: 2 ** 16, num_hidden_layers: 1 };
 const folder = await mkdtemp(join(tmpdir(), 'alignlab-'));
 try {
   const path = join(folder, 'model.safetensors');

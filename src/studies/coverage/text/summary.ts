@@ -1,7 +1,7 @@
 // What runs of several seeds say together: ends, medians along training, paired wins.
-import { type Interval, bootstrapInterval, mean, quantile } from '../../../evaluation/statistics.js';
+import { bootstrapInterval, mean, quantile } from '../../../evaluation/statistics.js';
 import type { BandPoint, Arm as ChartArm } from '../../../report/chart.js';
-import { decimals } from '../toys/curves.js';
+import { type Measured, decimals, ofSeeds } from '../toys/curves.js';
 import type { ArmRun } from './lab.js';
 import type { Capabilities, Point } from './measure.js';
 
@@ -22,6 +22,26 @@ export const medianAt = (
   step: number,
   of: (point: Point) => number,
 ): number => quantile(byStep(runs, step).map(of), 0.5);
+
+/** What one seed shows at each of several steps. */
+export interface AlongSteps {
+  readonly ours: readonly number[];
+  readonly theirs: readonly number[];
+}
+
+const middle = (values: readonly number[]): number => quantile(values, 0.5);
+
+/** Share of the steps at which the median of ours is at most that of theirs. */
+export const shareAtMost = (seeds: readonly AlongSteps[]): Measured =>
+  ofSeeds(seeds, (drawn) => {
+    const below = seeds[0]!.ours.map((_, step) => {
+      const [ours, theirs] = (['ours', 'theirs'] as const).map((side) =>
+        middle(drawn.map((seed) => seed[side][step]!)),
+      );
+      return Number(ours! <= theirs!);
+    });
+    return mean(below);
+  });
 
 /** Middle one of the seeds with the lowest and highest as its band. */
 export const bandOf = (x: number, values: readonly number[]): BandPoint => ({
@@ -46,11 +66,6 @@ export const alongTraining = (
     ...stepsOf(runs).map((step) => bandOf(step, byStep(runs, step).map(of))),
   ],
 });
-
-export interface Measured {
-  readonly value: number;
-  readonly interval: Interval | null;
-}
 
 /** By prompt, mean over seeds of the difference of outcomes at the end: the prompts are the same. */
 export const pairedWins = (runs: readonly ArmRun[], others: readonly ArmRun[]): number[] =>

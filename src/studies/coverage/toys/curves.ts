@@ -10,13 +10,21 @@ export const change = (curves: Curves, name: string): number =>
 export const peak = ({ values }: Curves, name: string): number =>
   values[name]!.reduce((most, value) => Math.max(most, value));
 
-/** The mean over seeds with its bootstrap interval; of fewer than three seeds no interval. */
-export const overSeeds = (
-  values: readonly number[],
-): { readonly value: number; readonly interval: Interval | null } => ({
-  value: mean(values),
-  interval: values.length < 3 ? null : bootstrapInterval(values, mean),
+export interface Measured {
+  readonly value: number;
+  readonly interval: Interval | null;
+}
+
+/** A number that all seeds make together, with its bootstrap interval; below three seeds without. */
+export const ofSeeds = <Seed>(
+  seeds: readonly Seed[],
+  statistic: (seeds: readonly Seed[]) => number,
+): Measured => ({
+  value: statistic(seeds),
+  interval: seeds.length < 3 ? null : bootstrapInterval(seeds, statistic),
 });
+
+export const overSeeds = (values: readonly number[]): Measured => ofSeeds(values, mean);
 
 export const points = ({ steps, values }: Curves, name: string): Point[] =>
   steps.map((step, i) => ({ x: step, y: values[name]![i]! }));

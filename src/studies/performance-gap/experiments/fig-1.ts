@@ -1,20 +1,19 @@
-// Figure 1: KL against win rate of the online arm and of the pooled offline sweep; Goodhart.
-import { compareFrontiers, envelopeAt } from '../../../evaluation/frontier.js';
+// Figure 1: KL against win rate of the online arm and of the pooled offline sweep.
+import { compareFrontiers } from '../../../evaluation/frontier.js';
 import { mean } from '../../../evaluation/statistics.js';
 import { frontierCloud } from '../../../report/chart.js';
 import { renderChart } from '../../../report/charts.js';
 import type { ReportFigure } from '../../../report/report.js';
 import type { Experiment } from '../../experiment.js';
-import { type Signature, above, below, measuredSignature, notTested } from '../../signature.js';
+import { type Signature, above, measuredSignature, notTested } from '../../signature.js';
 import type { ArmRun } from '../arms.js';
 import { type Lab, cloud } from '../lab.js';
-import { type Point, outcomesOf } from '../measure.js';
-import { ofMean } from '../peaks.js';
+import type { Point } from '../measure.js';
+import { ofEnvelopes } from '../peaks.js';
 import {
   type Cloud,
   band,
   decimals,
-  delta,
   klAxis,
   offlineSweep,
   onlineArm,
@@ -23,12 +22,14 @@ import {
   winRateAxis,
   worldText,
 } from './baseline-arms.js';
+import { withInterval } from './data-helpers.js';
 import { peakGap } from './gap.js';
+import { offlineGoodhart, onlineGoodhart } from './goodhart.js';
 
 type Pair<Item> = Readonly<Record<'online' | 'offline', Item>>;
 
 /** Share of the common KL range in which online is not more than 0.01 below. */
-const envelope = ({ online, offline }: Pair<Cloud>): Signature => {
+export const envelopeSignature = ({ online, offline }: Pair<Cloud>): Signature => {
   const names = {
     id: 'S1.2',
     claim: 'online at or above offline on at least 80 % of the common KL range from 1 nat up',
@@ -40,81 +41,12 @@ const envelope = ({ online, offline }: Pair<Cloud>): Signature => {
     return notTested(names.id, names.claim, names.paper, 'there is no common range above 1 nat');
   }
   const budgets = Array.from({ length: 101 }, (_, i) => low * (high / low) ** (i / 100));
-  const gaps = budgets.map(
-    (kl) => envelopeAt(online, kl, 'linear')! - envelopeAt(offline, kl, 'linear')!,
-  );
-  const value = gaps.filter((each) => each >= -0.01).length / gaps.length;
+  const share = (gaps: readonly number[]): number =>
+    gaps.filter((each) => each >= -0.01).length / gaps.length;
+  const middle = ofEnvelopes([online, offline], budgets, mean);
   const note =
-    `from ${decimals(low)} to ${decimals(high)} nats; ` + `mean difference ${decimals(mean(gaps))}`;
-  return measuredSignature(names, { value, interval: null }, above(0.8), note);
-};
-
-interface Fall {
-  readonly run: ArmRun;
-  /** By prompt, of the best checkpoint less the last one. */
-  readonly differences: readonly number[];
-}
-
-const ratesOf = (point: Point): number[] => outcomesOf(point).map((outcome) => outcome ?? 0.5);
-
-const fallsOf = (run: ArmRun): Fall[] => {
-  const last = ratesOf(run.result.points.at(-1)!);
-  return run.result.points.map((point) => ({
-    run,
-    differences: ratesOf(point).map((value, i) => value - last[i]!),
-  }));
-};
-
-/**
- * The largest fall from a checkpoint to the last one of its run. Run and checkpoint are chosen on
- * one half of the prompts and the fall is taken on the other, both ways.
- */
-const largestFall = (runs: readonly ArmRun[]) => {
-  const falls = runs.flatMap(fallsOf);
-  const onHalf = ({ differences }: Fall, half: number): number[] =>
-    differences.filter((_, i) => i % 2 === half);
-  const chosen = [0, 1].map((half) =>
-    falls.reduce((a, b) => (mean(onHalf(b, half)) > mean(onHalf(a, half)) ? b : a)),
-  ) as [Fall, Fall];
-  const differences = [...onHalf(chosen[0], 1), ...onHalf(chosen[1], 0)];
-  return { run: chosen[0].run, measured: ofMean(differences) };
-};
-
-const offlineGoodhart = (runs: readonly ArmRun[]): Signature => {
-  const { run, measured } = largestFall(runs);
-  const claim = `at least one offline run falls by ${delta} from its best to its last checkpoint`;
-  return measuredSignature(
-    { id: 'S1.6a', claim, paper: 'figure 1' },
-    measured,
-    above(delta),
-    run.name,
-  );
-};
-
-const byProxy = ({ result }: ArmRun) => {
-  const rates = result.points.map(({ proxyWinRate }) => proxyWinRate);
-  return { end: rates.at(-1)!, most: Math.max(...rates) };
-};
-
-/** The truth falls while the proxy sees no fall: a run that collapses in both eyes is no Goodhart. */
-const onlineGoodhart = (runs: readonly ArmRun[]): Signature => {
-  const names = {
-    id: 'S1.6b',
-    claim:
-      `at least one online run falls by ${delta} from its best to its last checkpoint, and its win ` +
-      `rate by the proxy ends within ${delta} of its best`,
-    paper: 'figure 1',
-  };
-  const praised = runs.filter((run) => byProxy(run).end >= byProxy(run).most - delta);
-  if (praised.length === 0) {
-    const value = Math.min(...runs.map((run) => byProxy(run).most - byProxy(run).end));
-    const note = `the proxy sees all ${runs.length} runs fall; the value is its least fall`;
-    return measuredSignature(names, { value, interval: null }, below(delta), note);
-  }
-  const { run, measured } = largestFall(praised);
-  const { end, most } = byProxy(run);
-  const note = `${run.name}; by the proxy ${decimals(end)} at its end, ${decimals(most)} at best`;
-  return measuredSignature(names, measured, above(delta), note);
+    `from ${decimals(low)} to ${decimals(high)} nats; ` + `mean difference ${withInterval(middle)}`;
+  return measuredSignature(names, ofEnvelopes([online, offline], budgets, share), above(0.8), note);
 };
 
 const cloudFigure = async ({ online, offline }: Pair<Cloud>): Promise<ReportFigure> => ({
@@ -199,8 +131,11 @@ export const figure1: Experiment<Lab, Found> = {
     return {
       signatures: [
         peakGap('S1.1', clouds, worldText(lab)),
-        envelope(clouds),
-        offlineGoodhart(found.flatMap(({ offline, weak }) => [...offline, ...of(weak, 'offline')])),
+        envelopeSignature(clouds),
+        offlineGoodhart(
+          'S1.6a',
+          found.flatMap(({ offline, weak }) => [...offline, ...of(weak, 'offline')]),
+        ),
         onlineGoodhart(
           found.flatMap((seed) => [seed.online, ...of(seed.weak, 'online'), ...seed.proxies]),
         ),

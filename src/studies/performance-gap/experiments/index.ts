@@ -15,6 +15,7 @@ import { losses } from './losses.js';
 import { policySize } from './policy-size.js';
 import { proxySize } from './proxy-size.js';
 import { syncEvery } from './sync-every.js';
+import { trust } from './trust.js';
 
 export const experiments: readonly AnyExperiment<Lab>[] = [
   anyExperiment(figure1),
@@ -31,4 +32,5 @@ export const experiments: readonly AnyExperiment<Lab>[] = [
   anyExperiment(datasetSize),
   anyExperiment(losses),
   anyExperiment(hypo),
+  anyExperiment(trust),
 ];

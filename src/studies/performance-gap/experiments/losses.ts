@@ -13,6 +13,7 @@ import { type Measured, ofPeaks } from '../peaks.js';
 import { type Cloud, delta, peakText, winRateAxis } from './baseline-arms.js';
 import { peakNumbers, peakOf, stairs, withInterval } from './data-helpers.js';
 import { gapSignature } from './gap.js';
+import { offlineGoodhart } from './goodhart.js';
 
 export type PairLoss = 'ipo' | 'dpo' | 'slic';
 export type Loss = PairLoss | 'rloo' | 'ppo';
@@ -206,7 +207,13 @@ const findings = async (lab: Lab, found: readonly Found[]): Promise<Findings> =>
     const offline = await all(hasPairs(loss) ? loss : 'ipo', (runs) => runs.offline);
     losses.push({ loss, online, offline });
   }
-  const signatures = lossSignatures(losses);
+  const others = found.flatMap((seed) =>
+    [...seed].flatMap(([loss, { offline }]) => (loss === 'ipo' ? [] : offline)),
+  );
+  const signatures = [
+    ...lossSignatures(losses),
+    ...(others.length > 0 ? [offlineGoodhart('S1.6c', others)] : []),
+  ];
   const shown = signatures.map(({ id }) => id);
   const gaps = lossGaps(losses);
   return {

@@ -22,10 +22,14 @@ const variants: readonly (readonly [string, H2oOptions])[] = [
 
 const run = (lab: Lab): Promise<Labelled[]> => {
   const { gap, plan } = lab.recipe.ablations!;
+  const own = plan.steps === lab.recipe.locomotion!.cells[gap]!.plan.steps;
+  // Two runs of one name could not be told apart in points.csv.
+  const length = own ? '' : `, ${plan.steps} updates`;
   return Promise.all(
     variants.map(async ([label, h2o]): Promise<Labelled> => {
       const plain = label === 'H2O';
-      const changes = plain ? { plan } : { plan, h2o, variant: `H2O, ${label}` };
+      const variant = plain ? `H2O${length}` : `H2O, ${label}${length}`;
+      const changes = plain ? { plan, variant } : { plan, h2o, variant };
       return { label, run: await lab.train(cellArm(lab.recipe, gap, 'h2o', changes)) };
     }),
   );

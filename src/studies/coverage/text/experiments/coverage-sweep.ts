@@ -133,7 +133,7 @@ const figureOf = async (
       .map(({ behaviour }) => behaviour.name)
       .join('; ')}. Each has its own D and reward model. ${heldOut} ${bandText}`,
   claim: 'Offline contrast needs global coverage; with samples of the policy local coverage will do.',
-  signatures: ['B2.1', 'B2.2', 'B2.3'],
+  signatures: name === 'kl' ? ['B2.1'] : ['B2.2', 'B2.3'],
 });
 
 const findings = async ({ text }: Lab, found: readonly Found[]): Promise<Findings> => {

@@ -66,6 +66,9 @@ const both = ({ dpo, hypo }: Row, of: (point: Point) => number): string =>
   `mean (standard deviation) over seeds, HyPO against DPO: ` +
   `${meanAndDeviation(ends(hypo, of))} against ${meanAndDeviation(ends(dpo, of))}`;
 
+/** Of signatures of the second, larger size. */
+const suffixOf = (size: number): string => (size === 0 ? '' : '-large');
+
 const signaturesOf = (row: Row, suffix: string, lambda: number): Signature[] => {
   const { dpo, hypo, parameters } = row;
   const named = (id: string, text: string) => ({
@@ -93,7 +96,7 @@ const signaturesOf = (row: Row, suffix: string, lambda: number): Signature[] => 
     ),
     measuredSignature(
       named('S2.4', 'reward-model score of HyPO at least that of DPO less one standard error'),
-      { value: mean(differences), interval: null },
+      overSeeds(differences),
       above(-error),
       `difference; its standard error over seeds is ${decimals(error, 3)}; ${both(row, rewardOf)}`,
     ),
@@ -101,14 +104,15 @@ const signaturesOf = (row: Row, suffix: string, lambda: number): Signature[] => 
 };
 
 const metrics = [
-  { name: 'win-rate', title: 'Win rate', axis: winRateAxis, of: winRateOf },
+  { name: 'win-rate', title: 'Win rate', axis: winRateAxis, of: winRateOf, signature: 'S2.1b' },
   {
     name: 'reward-score',
     title: 'Reward-model score',
     axis: { title: 'mean score of the reward model of D' },
     of: rewardOf,
+    signature: 'S2.4',
   },
-  { name: 'kl', title: 'KL', axis: klAxis, of: klOf },
+  { name: 'kl', title: 'KL', axis: klAxis, of: klOf, signature: 'S2.1a' },
 ] as const;
 
 const barOf = (category: string, arm: string, values: readonly number[]): Bar => {
@@ -119,9 +123,8 @@ const barOf = (category: string, arm: string, values: readonly number[]): Bar =>
 };
 
 const figureOf = async (
-  { name, title, axis, of }: (typeof metrics)[number],
+  { name, title, axis, of, signature }: (typeof metrics)[number],
   rows: readonly Row[],
-  ids: readonly string[],
 ): Promise<ReportFigure> => ({
   ...(await renderChart({
     kind: 'bars',
@@ -139,7 +142,7 @@ const figureOf = async (
   title: `${title} at the end of training`,
   caption: `${heldOut} Bars are means over seeds, whiskers one standard deviation.`,
   claim: 'HyPO wins on all three metrics at both sizes; the fall of the KL is the largest effect.',
-  signatures: ids,
+  signatures: rows.map((_, i) => signature + suffixOf(i)),
 });
 
 const findings = async ({ text }: Lab, found: readonly Found[]): Promise<Findings> => {
@@ -151,11 +154,11 @@ const findings = async ({ text }: Lab, found: readonly Found[]): Promise<Finding
     rows.push({ parameters, start: point, dpo, hypo });
   }
   const signatures = rows.flatMap((row, i) =>
-    signaturesOf(row, i === 0 ? '' : '-large', recipe.hypo.lambda),
+    signaturesOf(row, suffixOf(i), recipe.hypo.lambda),
   );
   const figures: ReportFigure[] = [];
   for (const metric of metrics) {
-    figures.push(await figureOf(metric, rows, signatures.map(({ id }) => id)));
+    figures.push(await figureOf(metric, rows));
   }
   return {
     signatures,

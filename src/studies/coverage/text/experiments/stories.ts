@@ -1,6 +1,5 @@
 // The held-out reverse KL on real text: a checkpoint and preferences that the user names. Where none are
 // given, the experiment says that it was not tested.
-import { mean } from '../../../../evaluation/statistics.js';
 import { renderChart } from '../../../../report/charts.js';
 import type { ReportFigure } from '../../../../report/report.js';
 import type { Experiment, Findings } from '../../../experiment.js';
@@ -9,7 +8,7 @@ import type { Artefact } from '../../../study.js';
 import type { Lab } from '../../lab.js';
 import { list, overSeeds } from '../../toys/curves.js';
 import { type StoriesPoint, type StoriesResult, storiesArm } from '../stories.js';
-import { bandOf, bandText, stepAxis } from '../summary.js';
+import { bandOf, bandText, shareAtMost, stepAxis } from '../summary.js';
 
 interface Found {
   readonly dpo: Artefact<StoriesResult>;
@@ -85,8 +84,8 @@ const findings = async (_: Lab, found: readonly (Found | null)[]): Promise<Findi
   }
   const dpo = runs.map((seed) => seed.dpo.result.points);
   const hypo = runs.map((seed) => seed.hypo.result.points);
-  const at = (series: Series, i: number): number => mean(series.map((points) => points[i]!.kl));
-  const steps = dpo[0]!.map((_point, i) => at(hypo, i) <= at(dpo, i));
+  const kls = (points: readonly StoriesPoint[]): number[] => points.map(({ kl }) => kl);
+  const seeds = hypo.map((points, i) => ({ ours: kls(points), theirs: kls(dpo[i]!) }));
   const [seen, true_] = [
     dpo.map((points) => points.at(-1)!.onData),
     dpo.map((points) => points.at(-1)!.kl),
@@ -97,9 +96,9 @@ const findings = async (_: Lab, found: readonly (Found | null)[]): Promise<Findi
     signatures: [
       measuredSignature(
         claims.kl,
-        { value: mean(steps.map(Number)), interval: null },
+        shareAtMost(seeds),
         above(0.9),
-        `means over seeds; ${ends} nats; ${pairs} pairs, ${prompts} held-out prompts`,
+        `medians over seeds; ${ends} nats; ${pairs} pairs, ${prompts} held-out prompts`,
       ),
       measuredSignature(
         claims.data,
