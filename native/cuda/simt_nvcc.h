@@ -36,9 +36,14 @@ __device__ __forceinline__ float Divide(float a, float b) { return __fdiv_rn(a, 
 __device__ __forceinline__ float Max(float a, float b) { return fmaxf(a, b); }
 __device__ __forceinline__ float Min(float a, float b) { return fminf(a, b); }
 
-// Integers only: their sums do not depend on the order.
+// Integers only: their sums do not depend on the order. In two halves, because shared memory adds
+// 32 bits at once and 64 only by trying until nobody came between; whoever makes the low half
+// wrap around carries.
 __device__ __forceinline__ void AtomicAdd(uint64_t* to, uint64_t x) {
-  atomicAdd(reinterpret_cast<unsigned long long*>(to), static_cast<unsigned long long>(x));
+  uint32_t* half = reinterpret_cast<uint32_t*>(to);
+  const uint32_t low = uint32_t(x), before = atomicAdd(half, low);
+  const uint32_t high = uint32_t(x >> 32) + (before + low < low);
+  if (high != 0) atomicAdd(half + 1, high);
 }
 
 __device__ __forceinline__ uint32_t SharedAddress(const void* p) {

@@ -10,6 +10,9 @@ namespace alignlab::cuda {
 
 namespace {
 
+template <Activation kKind>
+constexpr bool kGated = IsGated(kKind);  // a function of the host is none of the device
+
 struct Gate {
   float value, slope;  // gate(x), gate'(x)
 };
@@ -38,7 +41,7 @@ __global__ void Activate(RowGrid at, const T* x, int64_t x_stride, T* out, int64
   const T* from = x + row * x_stride + c;
   Four y = LoadFour<kWide>(from, left);
   for (int i = 0; i < 4; ++i) y.v[i] *= GateOf<kKind>(y.v[i]).value;
-  if constexpr (IsGated(kKind)) {
+  if constexpr (kGated<kKind>) {
     const Four up = LoadFour<kWide>(from + at.cols, left);
     for (int i = 0; i < 4; ++i) y.v[i] *= up.v[i];
   }
@@ -55,7 +58,7 @@ __global__ void ActivateBackward(RowGrid at, const T* x, int64_t x_stride, const
   T* to = d_x + row * d_x_stride + c;
   const Four v = LoadFour<kWide>(from, left);
   Four d = LoadFour<kWide>(d_out + row * d_out_stride + c, left), d_up = {};
-  if constexpr (IsGated(kKind)) {
+  if constexpr (kGated<kKind>) {
     const Four up = LoadFour<kWide>(from + at.cols, left);
     for (int i = 0; i < 4; ++i) {
       d_up.v[i] = d.v[i] * (v.v[i] * GateOf<kKind>(v.v[i]).value);
