@@ -9,7 +9,7 @@
 namespace alignlab::cuda {
 
 constexpr int kBuckets = 2048, kSpans = 32;
-constexpr float kFarthest = 88.0f;  // nothing beyond has a mass
+constexpr float kFarthest = 88.0f;  // e^-d is less than any mass here and beyond
 
 // Of the threads of a block.
 struct TokenMemory {
@@ -62,7 +62,7 @@ struct TokenSet {
   }
 
   // The first token by id at which the sum of mass reaches `wanted`, which is at most the sum over
-  // the set. The ids are halved, so to say, into kSpans spans each time.
+  // the set. Each time one of kSpans spans of ids is left.
   template <class Mass>
   __device__ int64_t Reach(uint64_t wanted, const Mass& mass) const {
     const unsigned lane = threadIdx.x % kWarp;

@@ -33,8 +33,8 @@ struct ActivationCase {
 };
 
 void TestActivation(const Backend& backend) {
-  constexpr int64_t kShapes[][3] = {{0, 16, 0}, {1, 1, 0},  {1, 64, 1},
-                                    {3, 5, 2},  {5, 33, 0}, {40, 500, 3}};
+  constexpr int64_t kShapes[][3] = {{0, 16, 0}, {1, 1, 0},    {1, 64, 1},  {3, 5, 2},
+                                    {5, 33, 0}, {2, 1100, 4}, {40, 500, 3}};
   for (const auto& [rows, width, gap] : kShapes)
     for (DType dtype : kComputeTypes)
       for (Activation kind : kKinds) {
