@@ -6,9 +6,24 @@
 
 namespace alignlab::cuda {
 
+void Embed(void* device, const EmbedArgs& args);
+void EmbedBackward(void* device, const EmbedBackwardArgs& args);
+void Norm(void* device, const NormArgs& args);
+void NormBackward(void* device, const NormBackwardArgs& args);
+void Qkv(void* device, const QkvArgs& args);
+void QkvBackward(void* device, const QkvBackwardArgs& args);
+void ActivationForward(void* device, const ActivationArgs& args);
+void ActivationBackward(void* device, const ActivationBackwardArgs& args);
+void Sample(void* device, const SampleArgs& args);
+void AdamW(void* device, const AdamWArgs& args);
+void AdamWSplit(void* device, const AdamWArgs& args, SplitWeight weight);
 void Convert(void* device, Tensor src, Tensor dst);
 void GatherRows(void* device, Tensor src, const int64_t* rows, Tensor dst);
 void ScatterAddRows(void* device, Tensor src, const int64_t* rows, Tensor dst);
+void SplitWeights(void* device, const float* flat, SplitWeight to);
+void JoinWeights(void* device, SplitWeight from, float* flat);
+double SumSquares(void* device, const float* x, int64_t n);
 void Axpby(void* device, float a, const float* x, float b, float* y, int64_t n);
+int64_t Burn(void* device, DType dtype, int64_t rounds);
 
 }  // namespace alignlab::cuda

@@ -28,12 +28,23 @@ __device__ __forceinline__ void SyncWarp() { __syncwarp(); }
 __device__ __forceinline__ float Fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 __device__ __forceinline__ float Exp(float x) { return expf(x); }
 __device__ __forceinline__ float Log(float x) { return logf(x); }
+__device__ __forceinline__ double Log(double x) { return log(x); }
 __device__ __forceinline__ float Tanh(float x) { return tanhf(x); }
-__device__ __forceinline__ float Erf(float x) { return erff(x); }
+__device__ __forceinline__ float Erfc(float x) { return erfcf(x); }
 __device__ __forceinline__ float Sqrt(float x) { return __fsqrt_rn(x); }
 __device__ __forceinline__ float Divide(float a, float b) { return __fdiv_rn(a, b); }
 __device__ __forceinline__ float Max(float a, float b) { return fmaxf(a, b); }
 __device__ __forceinline__ float Min(float a, float b) { return fminf(a, b); }
+
+// Integers only: their sums do not depend on the order. In two halves, because shared memory adds
+// 32 bits at once and 64 only by trying until nobody came between; whoever makes the low half
+// wrap around carries.
+__device__ __forceinline__ void AtomicAdd(uint64_t* to, uint64_t x) {
+  uint32_t* half = reinterpret_cast<uint32_t*>(to);
+  const uint32_t low = uint32_t(x), before = atomicAdd(half, low);
+  const uint32_t high = uint32_t(x >> 32) + (before + low < low);
+  if (high != 0) atomicAdd(half + 1, high);
+}
 
 __device__ __forceinline__ uint32_t SharedAddress(const void* p) {
   return uint32_t(__cvta_generic_to_shared(p));

@@ -9,10 +9,25 @@ namespace {
 Device& Of(void* device) { return *static_cast<Device*>(device); }
 
 constexpr Operations kOperations = {
+    .embed = Embed,
+    .embed_backward = EmbedBackward,
+    .norm = Norm,
+    .norm_backward = NormBackward,
+    .qkv = Qkv,
+    .qkv_backward = QkvBackward,
+    .activation = ActivationForward,
+    .activation_backward = ActivationBackward,
+    .sample = Sample,
+    .adamw = AdamW,
+    .adamw_split = AdamWSplit,
     .convert = Convert,
     .gather_rows = GatherRows,
     .scatter_add_rows = ScatterAddRows,
+    .split_weights = SplitWeights,
+    .join_weights = JoinWeights,
+    .sum_squares = SumSquares,
     .axpby = Axpby,
+    .burn = Burn,
 };
 
 constexpr MemoryOperations kMemory = {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "backend/backend.h"
+#include "reference/values.h"
 
 namespace alignlab::reference {
 

@@ -115,7 +115,7 @@ void TestAdamW(const Backend& backend) {
 }  // namespace
 
 int main() {
-  OnEveryInstructionSet([](const Backend& backend) {
+  OnEveryBackend([](const Backend& backend) {
     TestRoundTrip(backend);
     TestAdamW(backend);
   });

@@ -96,12 +96,15 @@ inline void SyncWarp() { emulation::WarpBarrier(); }
 inline float Fma(float a, float b, float c) { return std::fma(a, b, c); }
 inline float Exp(float x) { return std::exp(x); }
 inline float Log(float x) { return std::log(x); }
+inline double Log(double x) { return std::log(x); }
 inline float Tanh(float x) { return std::tanh(x); }
-inline float Erf(float x) { return std::erf(x); }
+inline float Erfc(float x) { return std::erfc(x); }
 inline float Sqrt(float x) { return std::sqrt(x); }
 inline float Divide(float a, float b) { return a / b; }
 inline float Max(float a, float b) { return std::fmax(a, b); }
 inline float Min(float a, float b) { return std::fmin(a, b); }
+
+inline void AtomicAdd(uint64_t* to, uint64_t x) { *to += x; }
 
 inline void CopyAsync16(void* shared, const void* global, bool valid) {
   emulation::CopyAsync(shared, global, valid);
