@@ -9,6 +9,12 @@ namespace {
 Device& Of(void* device) { return *static_cast<Device*>(device); }
 
 constexpr Operations kOperations = {
+    .linear = Linear,
+    .linear_input_grad = LinearInputGrad,
+    .linear_weight_grad = LinearWeightGrad,
+    .head = Head,
+    .head_backward = HeadBackward,
+    .head_kl = HeadKl,
     .convert = Convert,
     .gather_rows = GatherRows,
     .scatter_add_rows = ScatterAddRows,

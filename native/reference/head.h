@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "reference/values.h"
 
 namespace alignlab::reference {
 
