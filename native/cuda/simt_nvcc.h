@@ -5,6 +5,10 @@
 
 namespace alignlab::cuda {
 
+// Before a loop: its rounds one after the other, so that arrays indexed by them stay registers.
+#define ALIGNLAB_UNROLL _Pragma("unroll")
+#define ALIGNLAB_KEEP_LOOP _Pragma("unroll 1")
+
 constexpr uint32_t kAllLanes = 0xffffffff;
 
 __device__ __forceinline__ char* DynamicShared() {

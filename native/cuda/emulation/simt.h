@@ -19,6 +19,8 @@
 #define __shared__ static thread_local  // blocks of one emulated device run on one thread
 #define __align__(n) alignas(n)
 #define __restrict__
+#define ALIGNLAB_UNROLL
+#define ALIGNLAB_KEEP_LOOP
 
 namespace alignlab::cuda {
 
