@@ -6,7 +6,7 @@ set(ALIGNLAB_CUDA_ARCHITECTURES "80-real;89-real;90a-real;100-real;120" CACHE ST
 
 set(cuda ${CMAKE_CURRENT_LIST_DIR}/../native/cuda)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${cuda}/kernels/*.cu)
-set(cuda_common ${cuda}/device.cc ${cuda}/table.cc)
+set(cuda_common ${cuda}/attention_tiles.cc ${cuda}/device.cc ${cuda}/table.cc)
 
 # g++ takes a .cu file as C++ only through a file that includes it.
 function(alignlab_emulated_sources out)

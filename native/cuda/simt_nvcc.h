@@ -5,6 +5,9 @@
 
 namespace alignlab::cuda {
 
+// Before a loop over registers: without it nvcc may index them in local memory.
+#define ALIGNLAB_UNROLL _Pragma("unroll")
+
 constexpr uint32_t kAllLanes = 0xffffffff;
 
 __device__ __forceinline__ char* DynamicShared() {
@@ -27,6 +30,7 @@ __device__ __forceinline__ void SyncWarp() { __syncwarp(); }
 // -use_fast_math, contraction off: only Fma is one rounding.
 __device__ __forceinline__ float Fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 __device__ __forceinline__ float Exp(float x) { return expf(x); }
+__device__ __forceinline__ float Exp2(float x) { return exp2f(x); }
 __device__ __forceinline__ float Log(float x) { return logf(x); }
 __device__ __forceinline__ float Tanh(float x) { return tanhf(x); }
 __device__ __forceinline__ float Erf(float x) { return erff(x); }
@@ -34,6 +38,13 @@ __device__ __forceinline__ float Sqrt(float x) { return __fsqrt_rn(x); }
 __device__ __forceinline__ float Divide(float a, float b) { return __fdiv_rn(a, b); }
 __device__ __forceinline__ float Max(float a, float b) { return fmaxf(a, b); }
 __device__ __forceinline__ float Min(float a, float b) { return fminf(a, b); }
+
+// To nearest, ties to even, as Bf16OfFloat rounds.
+__device__ __forceinline__ uint32_t ConvertToBf16Pair(float low, float high) {
+  uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;\n" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
 
 __device__ __forceinline__ uint32_t SharedAddress(const void* p) {
   return uint32_t(__cvta_generic_to_shared(p));

@@ -9,6 +9,8 @@ namespace {
 Device& Of(void* device) { return *static_cast<Device*>(device); }
 
 constexpr Operations kOperations = {
+    .attention = Attention,
+    .attention_backward = AttentionBackward,
     .convert = Convert,
     .gather_rows = GatherRows,
     .scatter_add_rows = ScatterAddRows,

@@ -19,6 +19,7 @@
 #define __shared__ static thread_local  // blocks of one emulated device run on one thread
 #define __align__(n) alignas(n)
 #define __restrict__
+#define ALIGNLAB_UNROLL
 
 namespace alignlab::cuda {
 
@@ -95,6 +96,7 @@ inline void SyncWarp() { emulation::WarpBarrier(); }
 
 inline float Fma(float a, float b, float c) { return std::fma(a, b, c); }
 inline float Exp(float x) { return std::exp(x); }
+inline float Exp2(float x) { return std::exp2(x); }
 inline float Log(float x) { return std::log(x); }
 inline float Tanh(float x) { return std::tanh(x); }
 inline float Erf(float x) { return std::erf(x); }
