@@ -29,6 +29,8 @@ void ScatterAddRows(void* device, Tensor src, const int64_t* rows, Tensor dst);
 void SplitWeights(void* device, const float* flat, SplitWeight to);
 void JoinWeights(void* device, SplitWeight from, float* flat);
 double SumSquares(void* device, const float* x, int64_t n);
+void Attention(void* device, const AttentionArgs& args);
+void AttentionBackward(void* device, const AttentionBackwardArgs& args);
 void Axpby(void* device, float a, const float* x, float b, float* y, int64_t n);
 int64_t Burn(void* device, DType dtype, int64_t rounds);
 

@@ -45,7 +45,11 @@ __host__ __device__ inline uint16_t Bf16OfFloat(float x) {
 }
 // Two neighbours as the tensor cores read them: the first in the low half.
 __host__ __device__ inline uint32_t PackBf16(float low, float high) {
+#if defined(__CUDA_ARCH__)
+  return ConvertToBf16Pair(low, high);
+#else
   return uint32_t(Bf16OfFloat(low)) | uint32_t(Bf16OfFloat(high)) << 16;
+#endif
 }
 
 // An element of a tensor of either compute type, as f32.

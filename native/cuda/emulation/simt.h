@@ -20,7 +20,10 @@
 #define __align__(n) alignas(n)
 #define __restrict__
 #define ALIGNLAB_UNROLL
+<<<<<<< HEAD
 #define ALIGNLAB_KEEP_LOOP
+=======
+>>>>>>> cuda-c
 
 namespace alignlab::cuda {
 
@@ -97,6 +100,7 @@ inline void SyncWarp() { emulation::WarpBarrier(); }
 
 inline float Fma(float a, float b, float c) { return std::fma(a, b, c); }
 inline float Exp(float x) { return std::exp(x); }
+inline float Exp2(float x) { return std::exp2(x); }
 inline float Log(float x) { return std::log(x); }
 inline double Log(double x) { return std::log(x); }
 inline float Tanh(float x) { return std::tanh(x); }
