@@ -6,7 +6,6 @@ set(ALIGNLAB_CUDA_ARCHITECTURES "80-real;89-real;90a-real;100-real;120" CACHE ST
 
 set(cuda ${CMAKE_CURRENT_LIST_DIR}/../native/cuda)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${cuda}/kernels/*.cu)
-<<<<<<< HEAD
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${cuda}/*.cc)
 list(FILTER cuda_sources EXCLUDE REGEX "/entry\\.cc$")
 
@@ -41,9 +40,6 @@ if(CMAKE_CUDA_COMPILER)
 else()
   message(STATUS "CUDA library: left out (ALIGNLAB_CUDA=${ALIGNLAB_CUDA}, no nvcc)")
 endif()
-=======
-set(cuda_common ${cuda}/attention_tiles.cc ${cuda}/device.cc ${cuda}/table.cc)
->>>>>>> cuda-c
 
 # g++ takes a .cu file as C++ only through a file that includes it.
 function(alignlab_emulated_sources out)

@@ -5,14 +5,10 @@
 
 namespace alignlab::cuda {
 
-<<<<<<< HEAD
-// Before a loop: its rounds one after the other, so that arrays indexed by them stay registers.
+// Before a loop over registers: without it nvcc may index them in local memory. And the opposite:
+// its rounds one after the other.
 #define ALIGNLAB_UNROLL _Pragma("unroll")
 #define ALIGNLAB_KEEP_LOOP _Pragma("unroll 1")
-=======
-// Before a loop over registers: without it nvcc may index them in local memory.
-#define ALIGNLAB_UNROLL _Pragma("unroll")
->>>>>>> cuda-c
 
 constexpr uint32_t kAllLanes = 0xffffffff;
 
@@ -46,7 +42,6 @@ __device__ __forceinline__ float Divide(float a, float b) { return __fdiv_rn(a, 
 __device__ __forceinline__ float Max(float a, float b) { return fmaxf(a, b); }
 __device__ __forceinline__ float Min(float a, float b) { return fminf(a, b); }
 
-<<<<<<< HEAD
 // Integers only: their sums do not depend on the order. In two halves, because shared memory adds
 // 32 bits at once and 64 only by trying until nobody came between; whoever makes the low half
 // wrap around carries.
@@ -55,13 +50,13 @@ __device__ __forceinline__ void AtomicAdd(uint64_t* to, uint64_t x) {
   const uint32_t low = uint32_t(x), before = atomicAdd(half, low);
   const uint32_t high = uint32_t(x >> 32) + (before + low < low);
   if (high != 0) atomicAdd(half + 1, high);
-=======
+}
+
 // To nearest, ties to even, as Bf16OfFloat rounds.
 __device__ __forceinline__ uint32_t ConvertToBf16Pair(float low, float high) {
   uint32_t pair;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;\n" : "=r"(pair) : "f"(high), "f"(low));
   return pair;
->>>>>>> cuda-c
 }
 
 __device__ __forceinline__ uint32_t SharedAddress(const void* p) {

@@ -7,9 +7,6 @@ using namespace alignlab::test;
 
 namespace {
 
-<<<<<<< HEAD
-void TestAttention() {
-=======
 // Where pages are bf16, P and dS are rounded to bf16 as well: by 2^-9 of each at most.
 bool RoundsScores(const Backend& backend, DType dtype) {
   return backend.KvLayoutOf(dtype).dtype == DType::kBF16;
@@ -45,33 +42,11 @@ void ExpectAttention(const Backend& backend, const Forest& forest, const Heads& 
 }
 
 void TestAttention(const Backend& backend) {
->>>>>>> cuda-c
   for (size_t tree = 0; tree < std::size(kTrees); ++tree)
     for (const Heads& heads : kHeads)
       for (DType dtype : kComputeTypes) {
         const Context context("attention " + Label(heads, tree) + " " + Name(dtype));
-<<<<<<< HEAD
-        const Forest forest(kTrees[tree]);
-        // The backward reads `out` for sum_j p_j dp_j: in bf16 it carries its 2^-9 rounding, times
-        // |d_out| |out| sqrt(head_dim) of size up to 10.
-        const Tolerance sums = dtype == DType::kF32 ? Tolerance{2e-5, 5e-6} : Tolerance{6e-2, 1e-2};
-        OnEveryInstructionSet([&](const Backend& backend) {
-          AttentionCase expected(backend, forest, heads, dtype, 52);
-          AttentionCase actual(backend, forest, heads, dtype, 52);
-          reference::Attention(expected.Forward());
-          reference::AttentionBackward(expected.Backward());
-          backend.ops.attention(backend.device, actual.Forward());
-          backend.ops.attention_backward(backend.device, actual.Backward());
-          // Scores of size up to 5 from 80 f32 additions, then averages of values of size 3.
-          ExpectClose("out", actual.out, expected.out, For(dtype, {5e-6, 2e-6}));
-          ExpectClose("lse", actual.lse, expected.lse, {3e-6, 1e-6});
-          ExpectClose("d_q", actual.d_q, expected.d_q, sums);
-          ExpectClose("d_k", actual.d_k, expected.d_k, sums);
-          ExpectClose("d_v", actual.d_v, expected.d_v, sums);
-        });
-=======
         ExpectAttention(backend, Forest(kTrees[tree]), heads, dtype);
->>>>>>> cuda-c
       }
 }
 
@@ -92,13 +67,8 @@ void TestPieces(const Backend& backend, DType dtype) {
     for (int32_t piece : {1, 3, 16, 50}) {
       const Context context("pieces of " + std::to_string(piece) + " " + Label(heads, 3));
       const Forest forest(kTrees[3]);
-<<<<<<< HEAD
-      AttentionCase whole(backend, forest, heads, DType::kF32, 53);
-      AttentionCase pieces(backend, forest, heads, DType::kF32, 53);
-=======
       AttentionCase whole(backend, forest, heads, dtype, 53);
       AttentionCase pieces(backend, forest, heads, dtype, 53);
->>>>>>> cuda-c
       backend.ops.attention(backend.device, whole.Forward());
       // Backwards, so that nothing is right because it was computed before.
       for (size_t s = forest.segments.size(); s-- > 0;)
@@ -132,13 +102,8 @@ void TestCuts(const Backend& backend, DType dtype) {
     for (const Tree& tree : cuts) {
       const Context context("cut " + Label(heads, size_t(&tree - cuts)));
       const Forest one(uncut), many(tree);
-<<<<<<< HEAD
-      AttentionCase a(backend, one, heads, DType::kF32, 54);
-      AttentionCase b(backend, many, heads, DType::kF32, 54);
-=======
       AttentionCase a(backend, one, heads, dtype, 54);
       AttentionCase b(backend, many, heads, dtype, 54);
->>>>>>> cuda-c
       for (int64_t t = 0; t < one.tokens; ++t)
         for (int64_t g = 0; g < heads.kv_heads; ++g)
           for (int64_t k = 0; k < heads.head_dim; ++k) {
@@ -160,36 +125,21 @@ void TestCuts(const Backend& backend, DType dtype) {
 void TestThreads() {
   const Forest forest(kTrees[3]);
   for (DType dtype : kComputeTypes)
-<<<<<<< HEAD
-    for (const Heads& heads : kHeads)
-      ExpectSameOnThreads("attention " + Label(heads, 3), [&](const Backend& backend) {
-=======
     for (const Heads& heads : kHeads) {
       const auto run = [&](const Backend& backend) {
->>>>>>> cuda-c
         AttentionCase c(backend, forest, heads, dtype, 56);
         backend.ops.attention(backend.device, c.Forward());
         backend.ops.attention_backward(backend.device, c.Backward());
         return std::tuple(c.out.bytes(), c.lse, c.d_q.bytes(), c.d_k.bytes(), c.d_v.bytes());
-<<<<<<< HEAD
-      });
-=======
       };
       ExpectSameOnThreads("attention " + Label(heads, 3), run);
       ExpectSameInAnyOrder("attention " + Label(heads, 3), run);
     }
->>>>>>> cuda-c
 }
 
 }  // namespace
 
 int main() {
-<<<<<<< HEAD
-  TestAttention();
-  OnEveryInstructionSet([](const Backend& backend) {
-    TestPieces(backend);
-    TestCuts(backend);
-=======
   OnEveryBackend([](const Backend& backend) {
     TestAttention(backend);
     TestShapes(backend);
@@ -198,7 +148,6 @@ int main() {
       TestPieces(backend, dtype);
       TestCuts(backend, dtype);
     }
->>>>>>> cuda-c
   });
   TestThreads();
   return Report();

@@ -15,7 +15,6 @@ void ExpectClosePages(const AttentionCase& actual, const AttentionCase& expected
       For(actual.layout.dtype, {2e-6, 2e-6}));
 }
 
-<<<<<<< HEAD
 std::vector<Heads> AllHeads() {
   std::vector<Heads> all(std::begin(kHeads), std::end(kHeads));
   all.push_back({2, 1, 256});
@@ -25,11 +24,6 @@ std::vector<Heads> AllHeads() {
 void TestQkv(const Backend& backend) {
   const Forest forest(kTrees[3]);
   for (const Heads& heads : AllHeads())
-=======
-void TestQkv(const Backend& backend) {
-  const Forest forest(kTrees[3]);
-  for (const Heads& heads : kHeads)
->>>>>>> cuda-c
     for (DType dtype : kComputeTypes)
       for (bool norm : {false, true})
         for (int32_t rotary_dim : {0, heads.head_dim / 4 * 2, heads.head_dim}) {

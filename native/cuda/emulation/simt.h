@@ -20,10 +20,7 @@
 #define __align__(n) alignas(n)
 #define __restrict__
 #define ALIGNLAB_UNROLL
-<<<<<<< HEAD
 #define ALIGNLAB_KEEP_LOOP
-=======
->>>>>>> cuda-c
 
 namespace alignlab::cuda {
 
