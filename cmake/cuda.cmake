@@ -6,7 +6,7 @@ set(ALIGNLAB_CUDA_ARCHITECTURES "80-real;89-real;90a-real;100-real;120" CACHE ST
 
 set(cuda ${CMAKE_CURRENT_LIST_DIR}/../native/cuda)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${cuda}/kernels/*.cu)
-set(cuda_common ${cuda}/device.cc ${cuda}/table.cc)
+set(cuda_common ${cuda}/cublas.cc ${cuda}/device.cc ${cuda}/table.cc)
 
 # g++ takes a .cu file as C++ only through a file that includes it.
 function(alignlab_emulated_sources out)
@@ -27,4 +27,14 @@ if(ALIGNLAB_TESTS AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   target_include_directories(alignlab_cuda_emulated PUBLIC ${cuda}/..)
   # Fibers have stacks that AddressSanitizer does not know.
   target_compile_options(alignlab_cuda_emulated PRIVATE -O2 -ffp-contract=off -fno-sanitize=address)
+endif()
+
+# What we say of cuBLASLt, against NVIDIA's header where there is one (it needs the toolkit's, too).
+find_path(CUBLASLT_INCLUDE cublasLt.h HINTS /usr/local/cuda/include)
+find_path(CUDA_RUNTIME_INCLUDE cuda_runtime_api.h HINTS /usr/local/cuda/include)
+if(CUBLASLT_INCLUDE AND CUDA_RUNTIME_INCLUDE)
+  add_library(alignlab_cublas_check OBJECT ${cuda}/cublas_check.cc)
+  target_include_directories(alignlab_cublas_check PRIVATE ${cuda}/..)
+  target_include_directories(alignlab_cublas_check SYSTEM PRIVATE ${CUBLASLT_INCLUDE}
+                                                                  ${CUDA_RUNTIME_INCLUDE})
 endif()

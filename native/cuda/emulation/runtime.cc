@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 
+#include "cuda/cublas.h"
 #include "cuda/emulation/unlock.h"
 #include "error.h"
 
@@ -96,5 +97,6 @@ void Runtime::CopyIn(void* to, const void* from, size_t bytes) { Copy(to, from, 
 void Runtime::CopyOut(void* to, const void* from, size_t bytes) { Copy(to, from, bytes); }
 void Runtime::Synchronize() {}
 void Runtime::CheckLaunch() {}
+std::unique_ptr<Cublas> Runtime::OpenCublas() { return nullptr; }
 
 }  // namespace alignlab::cuda
