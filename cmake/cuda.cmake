@@ -7,7 +7,7 @@ set(ALIGNLAB_CUDA_ARCHITECTURES "80-real;89-real;90a-real;100-real;120" CACHE ST
 set(cuda ${CMAKE_CURRENT_LIST_DIR}/../native/cuda)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${cuda}/kernels/*.cu)
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${cuda}/*.cc)
-list(FILTER cuda_sources EXCLUDE REGEX "/entry\\.cc$")
+list(FILTER cuda_sources EXCLUDE REGEX "/(entry|cublas_check)\\.cc$")
 
 if(NOT ALIGNLAB_CUDA STREQUAL "OFF")
   include(CheckLanguage)
@@ -65,4 +65,14 @@ if(ALIGNLAB_TESTS AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   set_target_properties(alignlab_cuda_emulated_library PROPERTIES PREFIX ""
                         OUTPUT_NAME alignlab_cuda_emulated)
   target_link_libraries(alignlab_cuda_emulated_library PRIVATE alignlab_cuda_emulated)
+endif()
+
+# What we say of cuBLASLt, against NVIDIA's header where there is one (it needs the toolkit's, too).
+find_path(CUBLASLT_INCLUDE cublasLt.h HINTS /usr/local/cuda/include)
+find_path(CUDA_RUNTIME_INCLUDE cuda_runtime_api.h HINTS /usr/local/cuda/include)
+if(CUBLASLT_INCLUDE AND CUDA_RUNTIME_INCLUDE)
+  add_library(alignlab_cublas_check OBJECT ${cuda}/cublas_check.cc)
+  target_include_directories(alignlab_cublas_check PRIVATE ${cuda}/..)
+  target_include_directories(alignlab_cublas_check SYSTEM PRIVATE ${CUBLASLT_INCLUDE}
+                                                                  ${CUDA_RUNTIME_INCLUDE})
 endif()

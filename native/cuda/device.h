@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "cuda/cublas.h"
 #include "cuda/runtime.h"
 
 namespace alignlab::cuda {
@@ -55,6 +56,12 @@ class Device {
   const GpuProperties& properties() const { return properties_; }
   void* stream() const { return runtime_.stream(); }
 
+  // Exact, as a device is at first: a row's bits do not depend on its batch. Else large products
+  // go to cuBLASLt, where the machine has it.
+  void SetExact(bool exact) { cublas_ = exact ? nullptr : runtime_.OpenCublas(); }
+  void UseCublas(std::unique_ptr<Cublas> cublas) { cublas_ = std::move(cublas); }
+  Cublas* cublas() const { return cublas_.get(); }  // null: not used
+
   // Device memory until the end of the operation, not cleared.
   template <class T>
   T* Scratch(int64_t count) {
@@ -101,6 +108,7 @@ class Device {
   Runtime runtime_;
   Room scratch_, pinned_;
   KeptArrays kept_;
+  std::unique_ptr<Cublas> cublas_;
 };
 
 // Each operation has one while it runs: what it took from the device is free when it ends. Kernels

@@ -4,9 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace alignlab::cuda {
+
+class Cublas;
 
 struct GpuProperties {
   std::string name;
@@ -48,6 +51,9 @@ class Runtime {
   // Throws the error that a launch or an earlier kernel left. A device that failed is lost:
   // every later call throws DEVICE_LOST.
   void CheckLaunch();
+
+  // cuBLASLt on this device, or null: not installed, or no device that it could reach.
+  std::unique_ptr<Cublas> OpenCublas();
 
   void* stream() const { return stream_; }  // cudaStream_t
 

@@ -1,6 +1,7 @@
 // Runtime over CUDA's runtime API.
 #include <cuda_runtime.h>
 
+#include "cuda/cublas.h"
 #include "cuda/runtime.h"
 #include "error.h"
 
@@ -116,6 +117,11 @@ void Runtime::CopyOut(void* to, const void* from, size_t bytes) {
 }
 
 void Runtime::Synchronize() { Check(cudaStreamSynchronize(StreamOf(stream_)), "finish its work"); }
+
+std::unique_ptr<Cublas> Runtime::OpenCublas() {
+  Check(cudaSetDevice(ordinal_), "select the device");
+  return Cublas::Open();
+}
 
 void Runtime::CheckLaunch() {
   if (lost_)

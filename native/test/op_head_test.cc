@@ -11,7 +11,7 @@ struct Shape {
   int64_t rows, width, vocabulary;
 };
 // Vocabularies below a panel, with a tail, of several slabs.
-constexpr Shape kShapes[] = {{0, 16, 20}, {1, 8, 1},      {1, 64, 17},   {3, 33, 100},
+constexpr Shape kShapes[] = {{0, 16, 20}, {1, 8, 1},      {1, 64, 17},    {3, 33, 100},
                              {7, 64, 64}, {40, 48, 5003}, {70, 100, 900}, {3, 16, 16500}};
 
 std::string Label(DType dtype, const Shape& s) {
@@ -171,13 +171,11 @@ auto All(const Backend& backend, DType dtype, const Shape& shape) {
 void TestThreads() {
   for (DType dtype : kComputeTypes) {
     for (const Shape& shape : {Shape{40, 100, 3001}, Shape{1, 64, 9001}})
-      ExpectSameOnThreads("head " + Label(dtype, shape), [&](const Backend& backend) {
-        return All(backend, dtype, shape);
-      });
+      ExpectSameOnThreads("head " + Label(dtype, shape),
+                          [&](const Backend& backend) { return All(backend, dtype, shape); });
     for (const Shape& shape : {Shape{40, 64, 300}, Shape{3, 20, 200}})
-      ExpectSameInAnyOrder("head " + Label(dtype, shape), [&](const Backend& backend) {
-        return All(backend, dtype, shape);
-      });
+      ExpectSameInAnyOrder("head " + Label(dtype, shape),
+                           [&](const Backend& backend) { return All(backend, dtype, shape); });
   }
 }
 

@@ -136,7 +136,8 @@ void TestTiles(const Backend& backend) {
     int different = 0;
     for (int64_t t = 0; t < shape.tokens; ++t) {
       for (int64_t o = 0; o < shape.out; ++o) different += dense.y.Get(t, o) != apart.y.Get(t, o);
-      for (int64_t i = 0; i < shape.in; ++i) different += dense.d_x.Get(t, i) != apart.d_x.Get(t, i);
+      for (int64_t i = 0; i < shape.in; ++i)
+        different += dense.d_x.Get(t, i) != apart.d_x.Get(t, i);
     }
     EXPECT(different == 0);
     EXPECT(dense.d_weight == apart.d_weight);
@@ -156,9 +157,9 @@ void TestTiles(const Backend& backend) {
     std::vector<float> d_bias(alone.d_bias.begin() + first, alone.d_bias.begin() + first + count);
     for (int64_t o = 0; o < count; ++o)
       for (int64_t i = 0; i < shape.in; ++i) before.Set(o, i, alone.d_weight.Get(first + o, i));
-    backend.ops.linear_weight_grad(backend.device, {Columns(alone.d_y.tensor(), first, count),
-                                                    alone.x.tensor(), before.weight(),
-                                                    d_bias.data()});
+    backend.ops.linear_weight_grad(backend.device,
+                                   {Columns(alone.d_y.tensor(), first, count), alone.x.tensor(),
+                                    before.weight(), d_bias.data()});
     for (int64_t o = 0; o < count; ++o) {
       EXPECT(d_bias[size_t(o)] == dense.d_bias[size_t(first + o)]);
       for (int64_t i = 0; i < shape.in; ++i)
@@ -178,15 +179,13 @@ auto All(const Backend& backend, DType dtype, const Shape& shape) {
 void TestThreads() {
   for (DType dtype : kComputeTypes) {
     for (const Shape& shape : {Shape{150, 200, 340}, Shape{1, 300, 700}})
-      ExpectSameOnThreads("linear " + Label(dtype, shape), [&](const Backend& backend) {
-        return All(backend, dtype, shape);
-      });
+      ExpectSameOnThreads("linear " + Label(dtype, shape),
+                          [&](const Backend& backend) { return All(backend, dtype, shape); });
     // Every tile, with and without aligned rows.
-    for (const Shape& shape : {Shape{70, 136, 72}, Shape{20, 40, 24}, Shape{9, 80, 8},
-                               Shape{70, 70, 70}})
-      ExpectSameInAnyOrder("linear " + Label(dtype, shape), [&](const Backend& backend) {
-        return All(backend, dtype, shape);
-      });
+    for (const Shape& shape :
+         {Shape{70, 136, 72}, Shape{20, 40, 24}, Shape{9, 80, 8}, Shape{70, 70, 70}})
+      ExpectSameInAnyOrder("linear " + Label(dtype, shape),
+                           [&](const Backend& backend) { return All(backend, dtype, shape); });
   }
 }
 

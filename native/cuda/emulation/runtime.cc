@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 
+#include "cuda/cublas.h"
 #include "cuda/emulation/unlock.h"
 #include "error.h"
 
@@ -105,5 +106,6 @@ void Runtime::CopyIn(void* to, const void* from, size_t bytes) { Copy(to, from, 
 void Runtime::CopyOut(void* to, const void* from, size_t bytes) { Copy(to, from, bytes); }
 void Runtime::Synchronize() {}
 void Runtime::CheckLaunch() {}
+std::unique_ptr<Cublas> Runtime::OpenCublas() { return nullptr; }
 
 }  // namespace alignlab::cuda

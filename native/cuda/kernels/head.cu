@@ -21,7 +21,7 @@ struct HeadTilesFor {
 };
 template <>
 struct HeadTilesFor<float> {
-  using Large = PlainTile<8, kColumns / 16, 16, Along::kDepth, Along::kDepth>;
+  using Large = PlainTile<4, kColumns / 16, 16, Along::kDepth, Along::kDepth>;
   using Small = PlainTile<1, kColumns / 16, 16, Along::kDepth, Along::kDepth>;
 };
 constexpr int kStages = 4;

@@ -24,12 +24,12 @@ MatrixView<T> RowsOf(MatrixView<T> of, int64_t first, int64_t rows) {
 // Turns the logits of a slab into their gradients: dz of backend.h, and 0 past the vocabulary.
 template <class T>
 struct StoreLogitGrads {
-  T* to;                    // (rows, stride), stride even
-  int64_t stride, first;    // first: the slab's first column
-  int64_t cols;             // of the slab
-  const int32_t* targets;   // or null
-  const float* d_logprob;   // all four from the chunk's first row on
-  const float* d_entropy;   // or null
+  T* to;                   // (rows, stride), stride even
+  int64_t stride, first;   // first: the slab's first column
+  int64_t cols;            // of the slab
+  const int32_t* targets;  // or null
+  const float* d_logprob;  // all four from the chunk's first row on
+  const float* d_entropy;  // or null
   const float *lse, *entropy;
 
   struct OutputRow {
@@ -127,10 +127,12 @@ __device__ __forceinline__ float OverBlock(float x, const OfWarp& of_warp, const
   return x;
 }
 __device__ __forceinline__ float BlockMax(float x) {
-  return OverBlock(x, [](float a) { return WarpMax(a); }, [](float a, float b) { return Max(a, b); });
+  return OverBlock(
+      x, [](float a) { return WarpMax(a); }, [](float a, float b) { return Max(a, b); });
 }
 __device__ __forceinline__ float BlockSum(float x) {
-  return OverBlock(x, [](float a) { return WarpSum(a); }, [](float a, float b) { return a + b; });
+  return OverBlock(
+      x, [](float a) { return WarpSum(a); }, [](float a, float b) { return a + b; });
 }
 
 // A block each row: the slab's sums join those of the slabs before; the last one gives kl.

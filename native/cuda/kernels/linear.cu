@@ -1,6 +1,5 @@
 // Linear, LinearInputGrad, LinearWeightGrad.
 #include "cuda/kernels/linear.h"
-
 #include "cuda/operations.h"
 
 namespace alignlab::cuda {

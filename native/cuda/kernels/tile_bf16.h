@@ -26,9 +26,13 @@ struct TensorTile {
 
   __device__ __forceinline__ void Clear() {
     ALIGNLAB_UNROLL
-    for (auto& row : sum) ALIGNLAB_UNROLL
-      for (auto& block : row) ALIGNLAB_UNROLL
+    for (auto& row : sum) {
+      ALIGNLAB_UNROLL
+      for (auto& block : row) {
+        ALIGNLAB_UNROLL
         for (float& x : block) x = 0;
+      }
+    }
   }
 
   // Fragments of 16 outputs by 16 terms. In order of registers (simt_nvcc.h) the four 8 x 8 tiles

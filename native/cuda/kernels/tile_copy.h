@@ -65,10 +65,9 @@ enum class Along { kDepth, kOutput };
 
 // A piece of an operand: kWidth outputs by kDepth terms. Threads read f32 outputs along one row.
 template <class T, Along kAlong, int kWidth, int kDepth>
-struct OperandPiece
-    : Piece<kAlong == Along::kDepth ? kWidth : kDepth,
-            (kAlong == Along::kDepth ? kDepth : kWidth) * int(sizeof(T)) / 16,
-            kAlong == Along::kDepth || sizeof(T) == 2> {
+struct OperandPiece : Piece<kAlong == Along::kDepth ? kWidth : kDepth,
+                            (kAlong == Along::kDepth ? kDepth : kWidth) * int(sizeof(T)) / 16,
+                            kAlong == Along::kDepth || sizeof(T) == 2> {
   template <int kThreads, bool kAligned>
   __device__ static void Copy(char* to, const MatrixView<T>& from, int64_t output, int64_t term) {
     if constexpr (kAlong == Along::kDepth)

@@ -32,13 +32,16 @@ struct PlainTile {
 
   __device__ __forceinline__ void Clear() {
     ALIGNLAB_UNROLL
-    for (auto& row : sum) ALIGNLAB_UNROLL
+    for (auto& row : sum) {
+      ALIGNLAB_UNROLL
       for (float& x : row) x = 0;
+    }
   }
 
   // sum += A B^T over the pieces.
   __device__ __forceinline__ void Multiply(const char* a, const char* b) {
-    ALIGNLAB_KEEP_LOOP  // unrolled, its loads come so early that registers run out
+    // Unrolled, its loads come so early that registers run out.
+    ALIGNLAB_KEEP_LOOP
     for (int term = 0; term < kDepth; term += 4) {
       float of_a[4][kDown];
       ALIGNLAB_UNROLL
@@ -53,8 +56,10 @@ struct PlainTile {
           const float4 x = FourTerms<PieceB>(b, Output<kAlongB, kAcross>(Across(), j), term);
           const float of_b[4] = {x.x, x.y, x.z, x.w};
           ALIGNLAB_UNROLL
-          for (int t = 0; t < 4; ++t) ALIGNLAB_UNROLL
+          for (int t = 0; t < 4; ++t) {
+            ALIGNLAB_UNROLL
             for (int i = 0; i < kDown; ++i) sum[i][j] = Fma(of_a[t][i], of_b[t], sum[i][j]);
+          }
         }
       } else {
         ALIGNLAB_UNROLL
@@ -63,8 +68,10 @@ struct PlainTile {
           Outputs<PieceB>(of_b, b, Across(), term + t);
           if constexpr (kAlongA == Along::kOutput) Outputs<PieceA>(of_a[t], a, Down(), term + t);
           ALIGNLAB_UNROLL
-          for (int i = 0; i < kDown; ++i) ALIGNLAB_UNROLL
+          for (int i = 0; i < kDown; ++i) {
+            ALIGNLAB_UNROLL
             for (int j = 0; j < kAcross; ++j) sum[i][j] = Fma(of_a[t][i], of_b[j], sum[i][j]);
+          }
         }
       }
     }

@@ -88,7 +88,7 @@ struct TilesFor {
 };
 template <Along kA, Along kB>
 struct TilesFor<float, kA, kB> {
-  using Large = PlainTile<8, 8, 16, kA, kB>;
+  using Large = PlainTile<4, 8, 16, kA, kB>;
   using Middle = PlainTile<4, 4, 16, kA, kB>;
   using Small = PlainTile<1, 2, 32, kA, kB>;
   static constexpr int kLargeStages = 4, kMiddleStages = 4, kSmallStages = 4;

@@ -19,8 +19,8 @@ __device__ __forceinline__ VocabularySums Merge(const VocabularySums& a, const V
   if (b.s == 0) return a;
   if (a.s == 0) return b;
   const float m = Max(a.m, b.m), of_a = Exp(a.m - m), of_b = Exp(b.m - m);
-  return {m, of_a * a.s + of_b * b.s,
-          of_a * Fma(a.m - m, a.s, a.t) + of_b * Fma(b.m - m, b.s, b.t), 0};
+  return {m, of_a * a.s + of_b * b.s, of_a * Fma(a.m - m, a.s, a.t) + of_b * Fma(b.m - m, b.s, b.t),
+          0};
 }
 
 // Of the sums of a warp's lanes, in one fixed tree.
