@@ -20,6 +20,7 @@
 #define __align__(n) alignas(n)
 #define __restrict__
 #define ALIGNLAB_UNROLL
+#define ALIGNLAB_KEEP_LOOP
 
 namespace alignlab::cuda {
 

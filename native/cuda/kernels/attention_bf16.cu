@@ -62,7 +62,7 @@ template <int kColumns>
 __device__ __forceinline__ void WriteRow(const AttentionView<uint16_t>& v, int64_t row, int head,
                                          float max, float sum, const float (&o)[kColumns / 8][4],
                                          int half) {
-  const int lane = int(threadIdx.x) % kWarp;
+  const int lane = int(threadIdx.x % kWarp);
   const float inverse = Divide(1, sum);
   uint16_t* out = v.out + row * v.out_stride + int64_t(head) * v.head_dim;
   ALIGNLAB_UNROLL
@@ -104,8 +104,8 @@ __global__ void __launch_bounds__(kAttentionThreads) AttendKernel(AttentionView<
   const int32_t end = tile.position + tile.count, last = tile.position / kKeyBlock;
   const int64_t to_value = kPage * v.head_dim;
 
-  const int lane = int(threadIdx.x) % kWarp;
-  const int row = int(threadIdx.x) / kWarp * 16 * kTiles;  // of the warp, in the block
+  const int lane = int(threadIdx.x % kWarp);
+  const int row = int(threadIdx.x / kWarp) * 16 * kTiles;  // of the warp, in the block
   const bool idle = first + row >= rows;
   int limit[kTiles][2];
   SoftmaxState<kTiles> state;
@@ -166,6 +166,7 @@ template <int kWidth, int kTiles>
 void Start(Device& device, const AttentionArgs& args, const AttentionView<uint16_t>& view) {
   using Shape = AttendShape<kWidth, kTiles>;
   const int64_t parts = CeilDiv(int64_t(LongestTile(args)) * view.group, Shape::kRows);
+  static_assert(Shape::kBytes <= kSharedOfBlock);
   Launch(device, AttendKernel<kWidth, kTiles>, {CountTiles(args), args.kv.kv_heads, parts},
          kAttentionThreads, Shape::kBytes, view);
 }
@@ -175,8 +176,8 @@ void Start(Device& device, const AttentionArgs& args, const AttentionView<uint16
 void AttendBf16(Device& device, const AttentionArgs& args, const AttentionView<uint16_t>& view) {
   WithWidth<32, 64, 96, 128, 256>(args.kv.head_dim, [&](auto width) {
     constexpr int kWidth = width;
-    // Twice the rows read the keys half as often. Wider ones would not fit the registers.
-    if constexpr (kWidth == 64 || kWidth == 128) {
+    // Twice the rows read the keys half as often. Wider ones do not fit the registers.
+    if constexpr (kWidth == 64) {
       if (int64_t(LongestTile(args)) * view.group > AttendShape<kWidth, 1>::kRows)
         return Start<kWidth, 2>(device, args, view);
     }
