@@ -80,8 +80,10 @@ __device__ __forceinline__ void WriteRow(const AttentionView<uint16_t>& v, int64
   if (v.lse && lane % 4 == 0) v.lse[row * v.heads + head] = max * kLn2 + Log(sum);
 }
 
+// kBlocks of a multiprocessor: as many as the registers that a thread needs allow.
 template <int kWidth, int kTiles>
 struct AttendShape {
+  static constexpr int kBlocks = kTiles > 1 || kWidth > 128 ? 2 : kWidth > 64 ? 3 : 4;
   static constexpr int kRows = 64 * kTiles, kRow = kRowElements<uint16_t, kWidth>;
   static constexpr size_t kPlaces = 2 * kKeyBlock * sizeof(int64_t);
   static constexpr size_t kBytes =
@@ -91,7 +93,8 @@ struct AttendShape {
 // Four warps; the copy of a block's values runs under its scores, that of the next block's keys
 // under the product with the values.
 template <int kWidth, int kTiles>
-__global__ void __launch_bounds__(kAttentionThreads) AttendKernel(AttentionView<uint16_t> v) {
+__global__ void __launch_bounds__(kAttentionThreads, AttendShape<kWidth, kTiles>::kBlocks)
+    AttendKernel(AttentionView<uint16_t> v) {
   using Shape = AttendShape<kWidth, kTiles>;
   const AttentionTile tile = v.tiles[blockIdx.x];
   const int kv_head = int(blockIdx.y), first = int(blockIdx.z) * Shape::kRows;

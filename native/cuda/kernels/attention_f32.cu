@@ -86,8 +86,10 @@ __global__ void __launch_bounds__(kAttentionThreads) AttendKernel(AttentionView<
     MultiplyMixed<kWidth, kR, kColumns>(mixed, block, o);
   }
   ALIGNLAB_UNROLL
-  for (int i = 0; i < kR; ++i) ALIGNLAB_UNROLL
-  for (int mask = kGroup / 2; mask > 0; mask /= 2) sum[i] += ShuffleXor(sum[i], mask);
+  for (int i = 0; i < kR; ++i) {
+    ALIGNLAB_UNROLL
+    for (int mask = kGroup / 2; mask > 0; mask /= 2) sum[i] += ShuffleXor(sum[i], mask);
+  }
   ALIGNLAB_UNROLL
   for (int i = 0; i < kR; ++i) {
     const int r = first + GroupOfThread() * kR + i;

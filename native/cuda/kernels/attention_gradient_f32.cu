@@ -136,9 +136,9 @@ __device__ inline void ToGradients(const GradientView<float>& g, const Attention
   }
 }
 
-// One block kRows keys of a tile.
+// One block kRows keys of a tile; three blocks of a multiprocessor leave registers enough.
 template <int kWidth>
-__global__ void __launch_bounds__(kAttentionThreads) KeyKernel(GradientView<float> g) {
+__global__ void __launch_bounds__(kAttentionThreads, 3) KeyKernel(GradientView<float> g) {
   using Shape = GradientShape<kWidth>;
   constexpr int kR = Shape::kR;
   const AttentionView<float>& v = g.forward;
