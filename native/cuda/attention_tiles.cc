@@ -78,9 +78,8 @@ int64_t CountTiles(const AttentionArgs& args) {
 int32_t LongestTile(const AttentionArgs& args) {
   int32_t longest = 0;
   for (int64_t r = 0; r < args.run_count && longest < kKeyBlock; ++r)
-    ForEachTile(args, args.runs[r], [&](int32_t, int32_t, int32_t count) {
-      longest = std::max(longest, count);
-    });
+    ForEachTile(args, args.runs[r],
+                [&](int32_t, int32_t, int32_t count) { longest = std::max(longest, count); });
   return longest;
 }
 

@@ -5,9 +5,9 @@
 
 namespace alignlab::cuda {
 
-// Before a loop over registers: without it nvcc may index them in local memory. And the opposite:
-// its rounds one after the other.
+// Before a loop over registers: without it nvcc may index them in local memory.
 #define ALIGNLAB_UNROLL _Pragma("unroll")
+// Before a loop whose addresses would cost registers that the code around it needs.
 #define ALIGNLAB_KEEP_LOOP _Pragma("unroll 1")
 
 constexpr uint32_t kAllLanes = 0xffffffff;

@@ -87,8 +87,7 @@ void TestSegments(const Forest& forest) {
     EXPECT(segments[s].parent == forest.segments[s].parent);
     EXPECT(segments[s].position == forest.segments[s].position);
     EXPECT(segments[s].first_page == int32_t(next));
-    for (int32_t page : forest.pages[s])
-      EXPECT(next < pages.size() && pages[next++] == page);
+    for (int32_t page : forest.pages[s]) EXPECT(next < pages.size() && pages[next++] == page);
   }
   EXPECT(next == pages.size());
 }
@@ -112,8 +111,7 @@ void TestPieces() {
   std::vector<QueryRun> runs;
   for (const QueryRun& whole : forest.runs)
     for (int32_t begin = 0; begin < whole.count;) {
-      const int32_t count =
-          std::min(whole.count - begin, int32_t(1 + random.Below(70)));
+      const int32_t count = std::min(whole.count - begin, int32_t(1 + random.Below(70)));
       runs.push_back({whole.segment, begin, count, whole.row + begin});
       begin += count;
     }

@@ -19,9 +19,10 @@ Tolerance OutTolerance(const Backend& backend, DType dtype) {
 }
 
 // In bf16 the backward reads `out` for sum_j p_j dp_j with its 2^-9 rounding, times |d_out| |out|
-// sqrt(head_dim) of size up to 10. Where scores are rounded, so is d_out: TODO
-Tolerance GradientTolerance(const Backend& backend, DType dtype) {
-  if (RoundsScores(backend, dtype)) return {6e-2, 1e-2};
+// sqrt(head_dim) of size up to 10. Rounded P and d_out are off by 2^-8 of their product at most,
+// whose sums over up to 700 rows of queries are up to 15 in d_v; those of dS times q or k, with
+// scale, are no larger.
+Tolerance GradientTolerance(DType dtype) {
   return dtype == DType::kF32 ? Tolerance{2e-5, 5e-6} : Tolerance{6e-2, 1e-2};
 }
 
@@ -35,7 +36,7 @@ void ExpectAttention(const Backend& backend, const Forest& forest, const Heads& 
   backend.ops.attention_backward(backend.device, actual.Backward());
   ExpectClose("out", actual.out, expected.out, OutTolerance(backend, dtype));
   ExpectClose("lse", actual.lse, expected.lse, {3e-6, 1e-6});
-  const Tolerance sums = GradientTolerance(backend, dtype);
+  const Tolerance sums = GradientTolerance(dtype);
   ExpectClose("d_q", actual.d_q, expected.d_q, sums);
   ExpectClose("d_k", actual.d_k, expected.d_k, sums);
   ExpectClose("d_v", actual.d_v, expected.d_v, sums);
@@ -50,14 +51,41 @@ void TestAttention(const Backend& backend) {
       }
 }
 
-// What GPU kernels have a width of their own for: more than 96, 128 and 256; more heads in a group
+// What GPU kernels have a width of their own for: up to 128 and up to 256; more heads in a group
 // than rows in a block.
 void TestShapes(const Backend& backend) {
-  constexpr Heads kShapes[] = {{2, 1, 128}, {1, 1, 136}, {2, 2, 256}, {70, 1, 8}};
-  for (const Heads& heads : kShapes)
+  struct Shape {
+    Heads heads;
+    Tree tree;
+  };
+  const Shape shapes[] = {{{2, 1, 128}, kTrees[2]},
+                          {{1, 1, 136}, kTrees[2]},
+                          {{2, 2, 256}, kTrees[2]},
+                          {{70, 1, 8}, {{-1, 0}, {9, 4}}}};
+  for (const Shape& shape : shapes)
     for (DType dtype : kComputeTypes) {
-      const Context context("attention " + Label(heads, 2) + " " + Name(dtype));
-      ExpectAttention(backend, Forest(kTrees[2]), heads, dtype);
+      const Context context("shape " + std::to_string(&shape - shapes) + " " + Name(dtype));
+      ExpectAttention(backend, Forest(shape.tree), shape.heads, dtype);
+    }
+}
+
+// A device may keep the tables of a batch: calls that name one have the bits of calls that do not.
+void TestBatches(const Backend& backend) {
+  const Heads heads = kHeads[0];
+  for (DType dtype : kComputeTypes)
+    for (size_t tree : {3, 3, 2, 4}) {
+      const Context context("batch of tree " + std::to_string(tree) + " " + Name(dtype));
+      const Forest forest(kTrees[tree]);
+      AttentionCase named(backend, forest, heads, dtype, 57);
+      AttentionCase unnamed(backend, forest, heads, dtype, 57);
+      for (AttentionCase* c : {&named, &unnamed}) {
+        AttentionBackwardArgs args = c->Backward();
+        args.forward.batch = c == &named ? 100 + tree : 0;
+        backend.ops.attention(backend.device, args.forward);
+        backend.ops.attention_backward(backend.device, args);
+      }
+      EXPECT(named.out == unnamed.out && named.d_q == unnamed.d_q);
+      EXPECT(named.d_k == unnamed.d_k && named.d_v == unnamed.d_v);
     }
 }
 
@@ -133,7 +161,9 @@ void TestThreads() {
         return std::tuple(c.out.bytes(), c.lse, c.d_q.bytes(), c.d_k.bytes(), c.d_v.bytes());
       };
       ExpectSameOnThreads("attention " + Label(heads, 3), run);
-      ExpectSameInAnyOrder("attention " + Label(heads, 3), run);
+      // 16-byte copies and copies of single elements.
+      if (heads.head_dim == 64 || heads.head_dim == 20)
+        ExpectSameInAnyOrder("attention " + Label(heads, 3), run);
     }
 }
 
@@ -143,6 +173,7 @@ int main() {
   OnEveryBackend([](const Backend& backend) {
     TestAttention(backend);
     TestShapes(backend);
+    TestBatches(backend);
     for (DType dtype : kComputeTypes) {
       const Context context(Name(dtype));
       TestPieces(backend, dtype);

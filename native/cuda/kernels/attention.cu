@@ -14,7 +14,7 @@ constexpr int kHeadsOfBlock = 4;
 template <class T>
 __global__ void PrepareGradients(AttentionView<T> v, const float* d_out, int64_t d_out_stride,
                                  int padded, int64_t count, T* rounded, float* dots) {
-  const int lane = int(threadIdx.x) % kWarp;
+  const int lane = int(threadIdx.x % kWarp);
   const int64_t index = int64_t(blockIdx.x) * kHeadsOfBlock + threadIdx.x / kWarp;
   if (index >= count) return;
   const int64_t row = index / v.heads, head = index % v.heads;

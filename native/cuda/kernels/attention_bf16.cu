@@ -62,7 +62,7 @@ template <int kColumns>
 __device__ __forceinline__ void WriteRow(const AttentionView<uint16_t>& v, int64_t row, int head,
                                          float max, float sum, const float (&o)[kColumns / 8][4],
                                          int half) {
-  const int lane = int(threadIdx.x) % kWarp;
+  const int lane = int(threadIdx.x % kWarp);
   const float inverse = Divide(1, sum);
   uint16_t* out = v.out + row * v.out_stride + int64_t(head) * v.head_dim;
   ALIGNLAB_UNROLL
@@ -80,8 +80,10 @@ __device__ __forceinline__ void WriteRow(const AttentionView<uint16_t>& v, int64
   if (v.lse && lane % 4 == 0) v.lse[row * v.heads + head] = max * kLn2 + Log(sum);
 }
 
+// kBlocks of a multiprocessor: as many as the registers that a thread needs allow.
 template <int kWidth, int kTiles>
 struct AttendShape {
+  static constexpr int kBlocks = kTiles > 1 || kWidth > 128 ? 2 : kWidth > 64 ? 3 : 4;
   static constexpr int kRows = 64 * kTiles, kRow = kRowElements<uint16_t, kWidth>;
   static constexpr size_t kPlaces = 2 * kKeyBlock * sizeof(int64_t);
   static constexpr size_t kBytes =
@@ -91,7 +93,8 @@ struct AttendShape {
 // Four warps; the copy of a block's values runs under its scores, that of the next block's keys
 // under the product with the values.
 template <int kWidth, int kTiles>
-__global__ void __launch_bounds__(kAttentionThreads) AttendKernel(AttentionView<uint16_t> v) {
+__global__ void __launch_bounds__(kAttentionThreads, AttendShape<kWidth, kTiles>::kBlocks)
+    AttendKernel(AttentionView<uint16_t> v) {
   using Shape = AttendShape<kWidth, kTiles>;
   const AttentionTile tile = v.tiles[blockIdx.x];
   const int kv_head = int(blockIdx.y), first = int(blockIdx.z) * Shape::kRows;
@@ -104,8 +107,8 @@ __global__ void __launch_bounds__(kAttentionThreads) AttendKernel(AttentionView<
   const int32_t end = tile.position + tile.count, last = tile.position / kKeyBlock;
   const int64_t to_value = kPage * v.head_dim;
 
-  const int lane = int(threadIdx.x) % kWarp;
-  const int row = int(threadIdx.x) / kWarp * 16 * kTiles;  // of the warp, in the block
+  const int lane = int(threadIdx.x % kWarp);
+  const int row = int(threadIdx.x / kWarp) * 16 * kTiles;  // of the warp, in the block
   const bool idle = first + row >= rows;
   int limit[kTiles][2];
   SoftmaxState<kTiles> state;
@@ -166,6 +169,7 @@ template <int kWidth, int kTiles>
 void Start(Device& device, const AttentionArgs& args, const AttentionView<uint16_t>& view) {
   using Shape = AttendShape<kWidth, kTiles>;
   const int64_t parts = CeilDiv(int64_t(LongestTile(args)) * view.group, Shape::kRows);
+  static_assert(Shape::kBytes <= kSharedOfBlock);
   Launch(device, AttendKernel<kWidth, kTiles>, {CountTiles(args), args.kv.kv_heads, parts},
          kAttentionThreads, Shape::kBytes, view);
 }
@@ -175,8 +179,8 @@ void Start(Device& device, const AttentionArgs& args, const AttentionView<uint16
 void AttendBf16(Device& device, const AttentionArgs& args, const AttentionView<uint16_t>& view) {
   WithWidth<32, 64, 96, 128, 256>(args.kv.head_dim, [&](auto width) {
     constexpr int kWidth = width;
-    // Twice the rows read the keys half as often. Wider ones would not fit the registers.
-    if constexpr (kWidth == 64 || kWidth == 128) {
+    // Twice the rows read the keys half as often. Wider ones do not fit the registers.
+    if constexpr (kWidth == 64) {
       if (int64_t(LongestTile(args)) * view.group > AttendShape<kWidth, 1>::kRows)
         return Start<kWidth, 2>(device, args, view);
     }

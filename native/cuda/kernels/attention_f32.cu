@@ -14,8 +14,7 @@ struct AttendShape {
   static constexpr int kRow = kRowElements<float, kWidth>;
   static constexpr size_t kPlaces = kKeyBlock * sizeof(int64_t);
   static constexpr size_t kBytes =
-      kPlaces +
-      size_t((kRows + kKeyBlock) * kRow + kRows * kMixedRow<kColumns>) * sizeof(float);
+      kPlaces + size_t((kRows + kKeyBlock) * kRow + kRows * kMixedRow<kColumns>) * sizeof(float);
 };
 
 // Scores to probabilities, and what came before to the new maximum; columns above limit are not
@@ -33,6 +32,7 @@ __device__ __forceinline__ void SoftmaxBlock(float scale, bool last, const int (
       if (last && ThreadOfGroup() + kGroup * n > limit[i]) s[i][n] = -kInfinity;
       max[i] = Max(max[i], s[i][n]);
     }
+    ALIGNLAB_UNROLL
     for (int mask = kGroup / 2; mask > 0; mask /= 2) max[i] = Max(max[i], ShuffleXor(max[i], mask));
     const float before = Exp2(old - max[i]);
     float share = 0;
@@ -86,8 +86,10 @@ __global__ void __launch_bounds__(kAttentionThreads) AttendKernel(AttentionView<
     MultiplyMixed<kWidth, kR, kColumns>(mixed, block, o);
   }
   ALIGNLAB_UNROLL
-  for (int i = 0; i < kR; ++i)
+  for (int i = 0; i < kR; ++i) {
+    ALIGNLAB_UNROLL
     for (int mask = kGroup / 2; mask > 0; mask /= 2) sum[i] += ShuffleXor(sum[i], mask);
+  }
   ALIGNLAB_UNROLL
   for (int i = 0; i < kR; ++i) {
     const int r = first + GroupOfThread() * kR + i;
@@ -106,6 +108,7 @@ void AttendF32(Device& device, const AttentionArgs& args, const AttentionView<fl
   WithWidth<64, 128, 256>(args.kv.head_dim, [&](auto width) {
     using Shape = AttendShape<width>;
     const int64_t parts = CeilDiv(int64_t(LongestTile(args)) * view.group, Shape::kRows);
+    static_assert(Shape::kBytes <= kSharedOfBlock);
     Launch(device, AttendKernel<width>, {CountTiles(args), args.kv.kv_heads, parts},
            kAttentionThreads, Shape::kBytes, view);
   });

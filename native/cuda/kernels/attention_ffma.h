@@ -10,8 +10,8 @@ namespace alignlab::cuda {
 
 constexpr int kGroup = 16, kGroups = kAttentionThreads / kGroup;
 
-__device__ inline int ThreadOfGroup() { return int(threadIdx.x) % kGroup; }
-__device__ inline int GroupOfThread() { return int(threadIdx.x) / kGroup; }
+__device__ inline int ThreadOfGroup() { return int(threadIdx.x % kGroup); }
+__device__ inline int GroupOfThread() { return int(threadIdx.x / kGroup); }
 
 // s (rows, 16 kN) += a (rows, kWidth) b (16 kN, kWidth)^T, both in shared memory.
 template <int kWidth, int kR, int kN>

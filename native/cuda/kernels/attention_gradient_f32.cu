@@ -7,7 +7,7 @@ namespace alignlab::cuda {
 
 namespace {
 
-constexpr int kStep = 32;                // keys, or rows of queries, at a time
+constexpr int kStep = 32;                 // keys, or rows of queries, at a time
 constexpr int kColumns = kStep / kGroup;  // scores of a thread in one row and step
 
 template <int kWidth>
@@ -65,11 +65,13 @@ __global__ void __launch_bounds__(kAttentionThreads) QueryKernel(GradientView<fl
   const Buffers<kWidth> memory;
   const int32_t end = tile.position + tile.count;
   const auto copy = [&](int64_t plus) {
-    Refill([&] { CopyKeys<kWidth, kStep, kAttentionThreads>(v, memory.places, plus, memory.step); });
+    Refill(
+        [&] { CopyKeys<kWidth, kStep, kAttentionThreads>(v, memory.places, plus, memory.step); });
   };
 
   const int row = first + GroupOfThread() * kR;
   float lse[kR] = {}, dot[kR] = {}, d_q[kR][kWidth / kGroup] = {};
+  ALIGNLAB_UNROLL
   for (int i = 0; i < kR; ++i) {
     const int64_t at = ScalarsOf(v, tile, kv_head, row + i);
     if (at < 0) continue;
@@ -102,6 +104,7 @@ __global__ void __launch_bounds__(kAttentionThreads) QueryKernel(GradientView<fl
     MultiplyMixed<kWidth, kR, kColumns>(memory.mixed, memory.step, d_q);
     __syncthreads();
   }
+  ALIGNLAB_UNROLL
   for (int i = 0; i < kR; ++i) {
     const int r = row + i;
     if (r >= rows) continue;
@@ -133,9 +136,9 @@ __device__ inline void ToGradients(const GradientView<float>& g, const Attention
   }
 }
 
-// One block kRows keys of a tile.
+// One block kRows keys of a tile; three blocks of a multiprocessor leave registers enough.
 template <int kWidth>
-__global__ void __launch_bounds__(kAttentionThreads) KeyKernel(GradientView<float> g) {
+__global__ void __launch_bounds__(kAttentionThreads, 3) KeyKernel(GradientView<float> g) {
   using Shape = GradientShape<kWidth>;
   constexpr int kR = Shape::kR;
   const AttentionView<float>& v = g.forward;
@@ -173,6 +176,7 @@ __global__ void __launch_bounds__(kAttentionThreads) KeyKernel(GradientView<floa
       MultiplyMixed<kWidth, kR, kColumns>(memory.mixed, memory.step, d_k);
     }
   }
+  ALIGNLAB_UNROLL
   for (int i = 0; i < kR; ++i) {
     if (key + i >= tile.count) continue;
     const int64_t row = tile.key_row + key + i, head = int64_t(kv_head) * v.head_dim;
@@ -187,12 +191,12 @@ void GradientsF32(Device& device, const AttentionArgs& args, const GradientView<
   WithWidth<64, 128, 256>(args.kv.head_dim, [&](auto width) {
     using Shape = GradientShape<width>;
     const int64_t tiles = CountTiles(args), longest = LongestTile(args);
+    static_assert(Shape::kBytes <= kSharedOfBlock);
     Launch(device, QueryKernel<width>,
            {tiles, args.kv.kv_heads, CeilDiv(longest * view.forward.group, Shape::kRows)},
            kAttentionThreads, Shape::kBytes, view);
-    Launch(device, KeyKernel<width>,
-           {tiles, args.kv.kv_heads, CeilDiv(longest, Shape::kRows)}, kAttentionThreads,
-           Shape::kBytes, view);
+    Launch(device, KeyKernel<width>, {tiles, args.kv.kv_heads, CeilDiv(longest, Shape::kRows)},
+           kAttentionThreads, Shape::kBytes, view);
   });
 }
 

@@ -87,7 +87,7 @@ template <int kColumns>
 __device__ __forceinline__ void WriteKeys(const float (&d)[1][kColumns / 8][4], float factor,
                                           int key, int count, int first, int head_dim,
                                           int64_t stride, float* to) {
-  const int lane = int(threadIdx.x) % kWarp;
+  const int lane = int(threadIdx.x % kWarp);
   ALIGNLAB_UNROLL
   for (int n = 0; n < kColumns / 8; ++n) {
     ALIGNLAB_UNROLL
@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(kAttentionThreads) KeyKernel(GradientView<uint
   CopyKeys<kWidth, kKeyBlock, kAttentionThreads>(v, places, 0, keys);
   CopyKeys<kWidth, kKeyBlock, kAttentionThreads>(v, places, kPage * v.head_dim, values);
 
-  const int lane = int(threadIdx.x) % kWarp, row = int(threadIdx.x) / kWarp * 16;
+  const int lane = int(threadIdx.x % kWarp), row = int(threadIdx.x / kWarp) * 16;
   const int key = row + lane / 4;  // and the one 8 further on
   float d_k[1][Shape::kColumns / 8][4] = {}, d_v[1][Shape::kColumns / 8][4] = {};
   int from = int(blockIdx.x), first = 0;  // tile of queries, and its row
@@ -157,9 +157,9 @@ void KeyGradientsBf16(Device& device, const AttentionArgs& args,
                       const GradientView<uint16_t>& view) {
   WithWidth<32, 64, 96, 128, 256>(args.kv.head_dim, [&](auto width) {
     using Shape = KeyShape<width>;
-    Launch(device, KeyKernel<width>,
-           {CountTiles(args), args.kv.kv_heads, width / Shape::kColumns}, kAttentionThreads,
-           Shape::kBytes, view);
+    static_assert(Shape::kBytes <= kSharedOfBlock);
+    Launch(device, KeyKernel<width>, {CountTiles(args), args.kv.kv_heads, width / Shape::kColumns},
+           kAttentionThreads, Shape::kBytes, view);
   });
 }
 

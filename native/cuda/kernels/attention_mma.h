@@ -13,7 +13,7 @@ namespace alignlab::cuda {
 template <int kWidth, int kTiles, int kColumns>
 __device__ __forceinline__ void MultiplyRows(const uint16_t* a, int row, const uint16_t* b,
                                              float (&s)[kTiles][kColumns / 8][4]) {
-  const int lane = int(threadIdx.x) % kWarp;
+  const int lane = int(threadIdx.x % kWarp);
   ALIGNLAB_UNROLL
   for (int k = 0; k < kWidth / 16; ++k) {
     uint32_t rows[kTiles][4];
@@ -41,7 +41,7 @@ template <int kWidth, int kTiles, int kDepth, int kColumns>
 __device__ __forceinline__ void MultiplyMixed(const float (&p)[kTiles][kDepth / 8][4],
                                               const uint16_t* b, int first,
                                               float (&o)[kTiles][kColumns / 8][4]) {
-  const int lane = int(threadIdx.x) % kWarp;
+  const int lane = int(threadIdx.x % kWarp);
   ALIGNLAB_UNROLL
   for (int k = 0; k < kDepth / 16; ++k) {
     uint32_t rows[kTiles][4];
@@ -56,9 +56,9 @@ __device__ __forceinline__ void MultiplyMixed(const float (&p)[kTiles][kDepth / 
     ALIGNLAB_UNROLL
     for (int n = 0; n < kColumns / 16; ++n) {
       uint32_t columns[4];
-      LoadMatrix4Transposed(
-          columns, b + Place<uint16_t, kWidth>(16 * k + lane / 8 % 2 * 8 + lane % 8,
-                                               first / 8 + 2 * n + lane / 16));
+      LoadMatrix4Transposed(columns,
+                            b + Place<uint16_t, kWidth>(16 * k + lane / 8 % 2 * 8 + lane % 8,
+                                                        first / 8 + 2 * n + lane / 16));
       ALIGNLAB_UNROLL
       for (int i = 0; i < kTiles; ++i) {
         MmaBf16(o[i][2 * n], rows[i], columns[0], columns[1]);

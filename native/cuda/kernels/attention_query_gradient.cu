@@ -30,8 +30,9 @@ __device__ inline QueryRows ReadRows(const GradientView<uint16_t>& g, const Atte
                                      int kv_head, int first) {
   const AttentionView<uint16_t>& v = g.forward;
   QueryRows rows{};
+  ALIGNLAB_UNROLL
   for (int h = 0; h < 2; ++h) {
-    const int r = first + int(threadIdx.x) % kWarp / 4 + 8 * h, token = r / v.group;
+    const int r = first + int(threadIdx.x % kWarp) / 4 + 8 * h, token = r / v.group;
     rows.limit[h] = tile.position % kKeyBlock + token;
     if (token >= tile.count) continue;
     const int64_t at = (tile.row + token) * v.heads + kv_head * v.group + r % v.group;
@@ -43,8 +44,7 @@ __device__ inline QueryRows ReadRows(const GradientView<uint16_t>& g, const Atte
 
 // s: scores, becomes dS.
 __device__ __forceinline__ void ToScoreGradients(float scale, bool last, const QueryRows& rows,
-                                                 const float (&d_p)[1][8][4],
-                                                 float (&s)[1][8][4]) {
+                                                 const float (&d_p)[1][8][4], float (&s)[1][8][4]) {
   const int first = 2 * int(threadIdx.x % 4);
   ALIGNLAB_UNROLL
   for (int n = 0; n < 8; ++n) {
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(QueryShape<kWidth>::kThreads)
   uint16_t* blocks = d_out + Shape::kRows * Shape::kRow;  // (stages, keys and values, 64, kWidth)
   const int32_t end = tile.position + tile.count, last = tile.position / kKeyBlock;
 
-  const int row = int(threadIdx.x) / kWarp * 16;
+  const int row = int(threadIdx.x / kWarp) * 16;
   const bool idle = first + row >= rows;
   const QueryRows mine = ReadRows(g, tile, kv_head, first + row);
   float d_q[1][kWidth / 8][4] = {};
@@ -112,7 +112,8 @@ __global__ void __launch_bounds__(QueryShape<kWidth>::kThreads)
     ToScoreGradients(v.scale * kLog2E, b == last, mine, d_p, s);
     MultiplyMixed<kWidth, 1, kKeyBlock, kWidth>(s, keys, 0, d_q);
   }
-  const int lane = int(threadIdx.x) % kWarp;
+  const int lane = int(threadIdx.x % kWarp);
+  ALIGNLAB_UNROLL
   for (int h = 0; h < 2; ++h) {
     const int r = first + row + lane / 4 + 8 * h;
     if (r >= rows) continue;
@@ -136,8 +137,9 @@ void QueryGradientsBf16(Device& device, const AttentionArgs& args,
   WithWidth<32, 64, 96, 128, 256>(args.kv.head_dim, [&](auto width) {
     using Shape = QueryShape<width>;
     const int64_t parts = CeilDiv(int64_t(LongestTile(args)) * view.forward.group, Shape::kRows);
-    Launch(device, QueryKernel<width>, {CountTiles(args), args.kv.kv_heads, parts},
-           Shape::kThreads, Shape::kBytes, view);
+    static_assert(Shape::kBytes <= kSharedOfBlock);
+    Launch(device, QueryKernel<width>, {CountTiles(args), args.kv.kv_heads, parts}, Shape::kThreads,
+           Shape::kBytes, view);
   });
 }
 

@@ -13,6 +13,8 @@ namespace alignlab::cuda {
 
 constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
 constexpr int kAttentionThreads = 128;
+// What one block may have on compute capability 8.9 and 12.0, the least of all.
+constexpr size_t kSharedOfBlock = size_t(99) << 10;
 
 // Rows of heads in global memory: head h of row i at data + i * row_stride + h * head_stride.
 template <class T>
@@ -90,7 +92,8 @@ constexpr int kRowElements = kSwizzled<T, kWidth> ? kWidth : kWidth + kChunk<T>;
 template <class T, int kWidth>
 __device__ inline int Place(int row, int chunk) {
   if constexpr (kSwizzled<T, kWidth>)
-    return row * kWidth + (chunk ^ (row & 7)) * kChunk<T>;
+    // Apart, so that what differs between lanes is the same for every eighth chunk.
+    return row * kWidth + ((chunk & ~7) + ((chunk ^ row) & 7)) * kChunk<T>;
   else
     return row * kRowElements<T, kWidth> + chunk * kChunk<T>;
 }
@@ -111,9 +114,9 @@ template <int kWidth, int kRows, int kThreads, class T>
 __device__ inline void CopyKeys(const AttentionView<T>& v, const int64_t* places, int64_t plus,
                                 T* to) {
   constexpr int kChunks = kWidth / kChunk<T>;
-  ALIGNLAB_UNROLL
-  for (int i = int(threadIdx.x); i < kRows * kChunks; i += kThreads) {
-    const int row = i / kChunks, chunk = i % kChunks, column = chunk * kChunk<T>;
+  ALIGNLAB_KEEP_LOOP
+  for (unsigned i = threadIdx.x; i < unsigned(kRows * kChunks); i += kThreads) {
+    const int row = int(i / kChunks), chunk = int(i % kChunks), column = chunk * kChunk<T>;
     const int64_t place = places[row];
     const int valid = place < 0 ? 0 : v.head_dim - column;
     CopyChunk(to + Place<T, kWidth>(row, chunk), valid > 0 ? v.kv + place + plus + column : v.kv,
@@ -126,8 +129,9 @@ template <int kWidth, int kRows, int kThreads, class T>
 __device__ inline void CopyRows(const HeadRows<T>& rows, const AttentionTile& tile, int kv_head,
                                 int first, int group, int head_dim, T* to) {
   constexpr int kChunks = kWidth / kChunk<T>;
-  for (int i = int(threadIdx.x); i < kRows * kChunks; i += kThreads) {
-    const int row = i / kChunks, chunk = i % kChunks, column = chunk * kChunk<T>;
+  ALIGNLAB_KEEP_LOOP
+  for (unsigned i = threadIdx.x; i < unsigned(kRows * kChunks); i += kThreads) {
+    const int row = int(i / kChunks), chunk = int(i % kChunks), column = chunk * kChunk<T>;
     const int token = (first + row) / group, head = kv_head * group + (first + row) % group;
     const int valid = token < tile.count ? head_dim - column : 0;
     const T* from = valid > 0 ? rows.data + (tile.row + token) * rows.row_stride +
