@@ -46,12 +46,17 @@ if(ALIGNLAB_UBSAN)
   target_link_options(alignlab_core PUBLIC -fsanitize=undefined)
 endif()
 
+include(${CMAKE_CURRENT_LIST_DIR}/cuda.cmake)
+
 if(ALIGNLAB_TESTS)
   file(GLOB test_sources CONFIGURE_DEPENDS ${native}/test/*_test.cc)
   foreach(source ${test_sources})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
     target_link_libraries(${name} PRIVATE alignlab_core)
+    if(TARGET alignlab_cuda_emulated)
+      target_link_libraries(${name} PRIVATE alignlab_cuda_emulated)
+    endif()
     add_test(NAME ${name} COMMAND ${name})
     # Some tests ask for more memory than there is and expect a refusal, not a sanitizer's report.
     set_tests_properties(${name} PROPERTIES ENVIRONMENT ASAN_OPTIONS=allocator_may_return_null=1)

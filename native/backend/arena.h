@@ -33,6 +33,8 @@ class Carver {
 
 class Arena {
  public:
+  explicit Arena(const Backend& backend) : backend_(backend) {}
+
   // Makes room for `layout(carver)` and runs it on the room. The block is kept between passes and
   // grows to the largest one; its contents are not cleared.
   template <class Layout>
@@ -40,7 +42,7 @@ class Arena {
     const size_t bytes = Measure(layout);
     if (bytes > block_.bytes()) {
       block_ = Buffer();  // first give back, so that old and new are not held at once
-      block_ = Buffer(bytes, what);
+      block_ = Buffer(backend_, bytes, what);
     }
     Carver carver(block_.data());
     layout(carver);
@@ -54,6 +56,7 @@ class Arena {
   size_t bytes() const { return block_.bytes(); }
 
  private:
+  const Backend& backend_;
   Buffer block_;
 };
 

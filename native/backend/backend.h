@@ -6,6 +6,12 @@
 // depends on that row's inputs alone, bit for bit, whatever else is in the call and whatever the
 // number of threads. Sums over rows (weight gradients) run in one fixed order.
 //
+// Memory. Tensors, weights and every float* lie in memory of the device, which `memory` hands out.
+// Arrays of indices and of coefficients lie in the host's: ids, targets, positions, kv_slot,
+// segments with their pages, runs, rows, d_logprob, d_entropy, and all of SampleArgs but the logits
+// and lse. They may be given back as soon as the call has returned; kernels may still be running
+// then, and whatever copies out waits for them. On the CPU both are the same memory.
+//
 // Letters: T tokens in the batch, R scored rows, D model width, F MLP width, H query heads,
 // G key/value heads, K head dimension, V vocabulary, P panel width. "dtype" is the model's
 // compute type, f32 or bf16; whatever is called f32 is f32 in both.
@@ -15,7 +21,7 @@
 
 namespace alignlab {
 
-constexpr uint32_t kBackendAbi = 2;
+constexpr uint32_t kBackendAbi = 3;
 constexpr int64_t kPage = 64;  // tokens in one page of keys and values, counted from segment start
 
 // out[r] (+)= table[ids[r]].  table: dtype, (V, D), in panels when `panels`, else row-major.
@@ -84,15 +90,28 @@ struct LinearWeightGradArgs {
   float* d_bias;
 };
 
+// How a backend keeps keys and values: their dtype, and the panel of the keys.
+struct KvLayout {
+  DType dtype = DType::kF32;
+  int32_t key_panel = 16;
+};
 // Keys and values of one layer, in pages of kPage tokens; one segment's page holds its tokens
-// p*kPage .. p*kPage+kPage-1. Inside a page, per key/value head g (G * 2 * kPage * K floats):
-//   keys   at (2g)   * kPage * K, in panels of 16 tokens: ((t / 16) * K + k) * 16 + t % 16
+// p*kPage .. p*kPage+kPage-1. Inside a page, per key/value head g (G * 2 * kPage * K elements):
+//   keys   at (2g)   * kPage * K, in panels of P = key_panel tokens: ((t / P) * K + k) * P + t % P
 //   values at (2g+1) * kPage * K, row-major: t * K + k
 struct KvPages {
-  float* data;          // of this layer
-  int64_t page_stride;  // floats from a page to the next
+  void* data;           // of this layer
+  int64_t page_stride;  // elements from a page to the next
   int32_t kv_heads, head_dim;
+  KvLayout layout = {};
+
+  float* f32() const { return static_cast<float*>(data); }
+  uint16_t* bf16() const { return static_cast<uint16_t*>(data); }
 };
+
+// The identity of a batch's index arrays: calls with the same number have the same positions,
+// kv_slot, segments, pages and runs, so that a device may keep its copy of them. 0: unknown.
+using BatchId = uint64_t;
 
 // Splits the projection qkv: (T, (H + 2G) K) into q, k, v; normalises q and k per head (Qwen3)
 // when q_norm is given; rotates the first rotary_dim values of each head of q and k by the angle
@@ -107,9 +126,10 @@ struct QkvArgs {
   const float* q_norm;       // (K) or null
   const float* k_norm;       // (K) or null
   float norm_eps;
-  Tensor q;                // f32 (T, H K)
+  Tensor q;                // of the dtype of the pages, (T, H K)
   const int64_t* kv_slot;  // (T): page * kPage + place in the page
   KvPages kv;
+  BatchId batch = 0;
 };
 // The way back: from d_q (T, H K), d_k, d_v (T, G K), all f32, to d_qkv (dtype). d_q_norm and
 // d_k_norm are added to, tokens ascending. `forward.q`, kv and kv_slot are not read.
@@ -139,7 +159,7 @@ struct QueryRun {
 // ancestors and its own segment's up to itself. Scores are laid out and summed by position along
 // the path: the result does not depend on where the path is cut into segments.
 struct AttentionArgs {
-  Tensor q;  // f32 (T, H K)
+  Tensor q;  // of the dtype of the pages, (T, H K)
   KvPages kv;
   int32_t heads;
   float scale;
@@ -149,6 +169,7 @@ struct AttentionArgs {
   int64_t run_count;
   Tensor out;  // dtype (T, H K)
   float* lse;  // (T, H) log-sum-exp of the scaled scores; null when no backward follows
+  BatchId batch = 0;
 };
 // Every token of the batch is a query and a key here (runs cover whole segments), and parents stand
 // before their children.
@@ -292,13 +313,33 @@ struct Operations {
   int64_t (*burn)(void* device, DType dtype, int64_t rounds);
 };
 
+// Memory of the device, and copies, in the order of the operations.
+struct MemoryOperations {
+  bool host;  // the CPU may read and write it: it is the host's
+  // Zeroed, 64-byte aligned; null when there is not so much.
+  void* (*allocate)(void* device, size_t bytes);
+  void (*release)(void* device, void* data, size_t bytes);  // never throws
+  void (*zero)(void* device, void* data, size_t bytes);
+  void (*copy)(void* device, void* to, const void* from, size_t bytes);
+  void (*copy_in)(void* device, void* to, const void* from_host, size_t bytes);
+  void (*copy_out)(void* device, void* to_host, const void* from, size_t bytes);  // waits
+};
+
 struct Backend {
   uint32_t abi;
-  const char* name;     // "cpu"
-  const char* variant;  // instruction set or architecture, e.g. "avx512bf16"
+  const char* name;     // "cpu", "cuda"
+  const char* variant;  // instruction set or architecture, e.g. "avx512bf16", "sm_90"
   int64_t panel;        // P
   Operations ops;
+  MemoryOperations memory;
+  // Keys and values in a model's compute type: that type where the device multiplies it itself.
+  bool kv_in_compute_type;
+  int32_t key_panel;
   void* device;  // first argument of every operation
+
+  KvLayout KvLayoutOf(DType compute) const {
+    return {kv_in_compute_type ? compute : DType::kF32, key_panel};
+  }
 };
 
 }  // namespace alignlab

@@ -34,46 +34,76 @@ bool MachineHas(size_t bytes) {
 
 std::string Mib(size_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
 
+constexpr const char* kWayOut =
+    "Use fewer tokens per pass, recompute: true, dtype: 'bf16', or dispose models and forward "
+    "passes that are not needed.";
+
 [[noreturn]] void ThrowOutOfMemory(size_t bytes, const std::string& what) {
   const size_t cap = limit.load();
-  throw Error("OUT_OF_MEMORY",
-              "Not enough memory for " + what + ": " + Mib(bytes) + " more are needed, " +
-                  Mib(in_use.load()) + " are in use" +
-                  (cap ? " and the limit is " + Mib(cap) : std::string()) +
-                  ". Use fewer tokens per pass, recompute: true, dtype: 'bf16', or dispose models "
-                  "and forward passes that are not needed.");
+  throw Error("OUT_OF_MEMORY", "Not enough memory for " + what + ": " + Mib(bytes) +
+                                   " more are needed, " + Mib(in_use.load()) + " are in use" +
+                                   (cap ? " and the limit is " + Mib(cap) : std::string()) + ". " +
+                                   kWayOut);
 }
 
 }  // namespace
+
+void* AllocatePages(size_t bytes) {
+  if (!MachineHas(bytes)) return nullptr;
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  // Weights are read in 64-byte lines far apart: 4 KiB pages would miss the TLB on each of them.
+  if (bytes >= 4 * kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);
+  return memory;
+}
+
+void ReleasePages(void* data, size_t bytes) { munmap(data, bytes); }
 
 Buffer::Buffer(size_t bytes, const std::string& what) {
   if (bytes == 0) return;
   const size_t cap = limit.load();
   const size_t before = in_use.fetch_add(bytes);
-  const bool fits = (cap == 0 || before + bytes <= cap) && MachineHas(bytes);
-  void* memory = fits ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-                      : MAP_FAILED;
-  if (memory == MAP_FAILED) {
+  void* memory = cap == 0 || before + bytes <= cap ? AllocatePages(bytes) : nullptr;
+  if (!memory) {
     in_use.fetch_sub(bytes);
     ThrowOutOfMemory(bytes, what);
   }
-  // Weights are read in 64-byte lines far apart: 4 KiB pages would miss the TLB on each of them.
-  if (bytes >= 4 * kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);
   data_ = memory;
   bytes_ = bytes;
 }
 
+Buffer::Buffer(const Backend& backend, size_t bytes, const std::string& what) {
+  if (backend.memory.host) {
+    *this = Buffer(bytes, what);
+    return;
+  }
+  if (bytes == 0) return;
+  data_ = backend.memory.allocate(backend.device, bytes);
+  if (!data_)
+    throw Error("OUT_OF_MEMORY", "The device has not got the memory for " + what + ": " +
+                                     Mib(bytes) + " more are needed. " + kWayOut);
+  bytes_ = bytes;
+  device_ = &backend;
+}
+
 Buffer::~Buffer() {
   if (!data_) return;
-  munmap(data_, bytes_);
+  if (device_) {
+    device_->memory.release(device_->device, data_, bytes_);
+    return;
+  }
+  ReleasePages(data_, bytes_);
   in_use.fetch_sub(bytes_);
 }
 
 Buffer::Buffer(Buffer&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    : device_(std::exchange(other.device_, nullptr)),
+      data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(device_, other.device_);
   std::swap(data_, other.data_);
   std::swap(bytes_, other.bytes_);
   return *this;

@@ -47,6 +47,31 @@ Napi::Value State(const Napi::CallbackInfo& info) {
   });
 }
 
+// {devices: [{name, major, minor, multiprocessors, totalBytes, freeBytes}], reason}: what the CUDA
+// library finds; reason says why there is none. Never throws for a machine without a GPU.
+Napi::Value Cuda(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    const CudaLibrary& library = CudaLibrary::Get();
+    auto devices = Napi::Array::New(env);
+    for (int i = 0; i < library.device_count(); ++i) {
+      const CudaDeviceDescription d = library.Describe(i);
+      auto o = Napi::Object::New(env);
+      o.Set("name", d.name);
+      o.Set("major", d.major);
+      o.Set("minor", d.minor);
+      o.Set("multiprocessors", d.multiprocessors);
+      o.Set("totalBytes", double(d.total_bytes));
+      o.Set("freeBytes", double(d.free_bytes));
+      devices.Set(devices.Length(), o);
+    }
+    auto o = Napi::Object::New(env);
+    o.Set("devices", devices);
+    o.Set("reason", library.reason());
+    return o;
+  });
+}
+
 // (threads) -> {promise}: waits its turn, since the pool must be idle.
 Napi::Value SetThreads(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -66,7 +91,7 @@ Napi::Value SetMemoryLimit(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// (config, dtype, trainable, tokens, scored, recompute) -> bytes by purpose
+// (config, dtype, trainable, tokens, scored, recompute) -> bytes by purpose, on the CPU
 Napi::Value EstimateMemory(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
@@ -111,6 +136,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeLearner", LearnerObject::Define(env));
   exports.Set("describe", Napi::Function::New<Describe>(env));
   exports.Set("state", Napi::Function::New<State>(env));
+  exports.Set("cuda", Napi::Function::New<Cuda>(env));
   exports.Set("setThreads", Napi::Function::New<SetThreads>(env));
   exports.Set("setMemoryLimit", Napi::Function::New<SetMemoryLimit>(env));
   exports.Set("estimateMemory", Napi::Function::New<EstimateMemory>(env));

@@ -26,6 +26,13 @@ int ThreadsFromEnvironment() {
 
 Engine::Engine(Napi::Env env) : backend_(ThreadsFromEnvironment()), executor_(env) {}
 
+const Backend& Engine::BackendOf(int device) {
+  if (device < 0) return backend_.table();
+  auto& backend = cuda_[device];
+  if (!backend) backend = CudaLibrary::Get().Open(device);
+  return *backend;
+}
+
 std::shared_ptr<Engine> Engine::Of(Napi::Env env) {
   auto* environment = env.GetInstanceData<Environment>();
   if (!environment->engine) environment->engine = std::make_shared<Engine>(env);

@@ -59,7 +59,7 @@ size_t ControlLearner::bytes() const {
 
 Workspace& ControlLearner::WorkspaceOf(int lane) {
   while (int(scratch_.size()) <= lane) {
-    auto scratch = std::make_unique<Scratch>();
+    auto scratch = std::make_unique<Scratch>(backend_);
     scratch->arena.Plan(
         [&](Carver& carver) { scratch->workspace.Plan(carver, shared_.settings, shared_.layout); },
         "the scratch memory of a learner");

@@ -70,6 +70,7 @@ class ControlLearner {
   Replay real_;
   std::vector<std::unique_ptr<ControlMember>> members_;
   struct Scratch {
+    explicit Scratch(const Backend& backend) : arena(backend) {}
     Arena arena;
     Workspace workspace;
   };

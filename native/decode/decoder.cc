@@ -1,13 +1,13 @@
 #include "decode/decoder.h"
 
-#include <cstring>
-
 namespace alignlab {
 
 Decoder::Decoder(Model& model, int64_t pages) : model_(model) {
-  const int64_t page_floats = PageFloats(model.config()), layer_stride = pages * page_floats;
-  key_values_ = model.TakeKeyValues(size_t(model.config().layers * layer_stride) * 4);
-  store_ = {key_values_.f32(), page_floats, layer_stride};
+  const int64_t of_page = PageElements(model.config()), of_layer = pages * of_page;
+  const KvLayout layout = model.types().kv;
+  key_values_ =
+      model.TakeKeyValues(size_t(model.config().layers * of_layer) * SizeOf(layout.dtype));
+  store_ = {key_values_.data(), of_page, of_layer, layout};
   arena_ = model.TakeArena();
 }
 
@@ -22,7 +22,7 @@ void Decoder::Step(const TokenBatch& batch, const StepRows& rows, const CancelTo
   const int64_t tokens = batch.count();
   arena_->Plan(
       [&](Carver& carver) {
-        LayOutActivations(carver, c, dtype, tokens, 0, Keep::kNothing, &activations_);
+        LayOutActivations(carver, c, model_.types(), tokens, 0, Keep::kNothing, &activations_);
         x_rows_ = carver.Matrix(DType::kF32, rows.count(), c.width);
         hidden_ = carver.Matrix(dtype, rows.count(), c.width);
         logits_ = carver.Matrix(DType::kF32, rows.count(), c.vocab);
@@ -45,11 +45,13 @@ void Decoder::GatherRows(const StepRows& rows) {
   if (fresh > 0)
     backend.ops.gather_rows(backend.device, activations_.x, rows.fresh.data(), gathered);
   for (size_t i = 0; i < rows.held.size(); ++i)
-    std::memcpy(x_rows_.f32() + (fresh + int64_t(i)) * width, held_.at(rows.held[i]).data(),
-                size_t(width) * 4);
+    backend.memory.copy_in(backend.device, x_rows_.f32() + (fresh + int64_t(i)) * width,
+                           held_.at(rows.held[i]).data(), size_t(width) * 4);
   for (const auto& [prompt, row] : rows.hold) {
-    const float* x = activations_.x.f32() + row * width;
-    held_[prompt].assign(x, x + width);
+    std::vector<float>& held = held_[prompt];
+    held.resize(size_t(width));
+    backend.memory.copy_out(backend.device, held.data(), activations_.x.f32() + row * width,
+                            size_t(width) * 4);
   }
 }
 

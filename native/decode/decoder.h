@@ -42,7 +42,7 @@ class Decoder {
   Buffer key_values_;
   KvStore store_;
   std::unique_ptr<Arena> arena_;
-  std::map<int32_t, std::vector<float>> held_;  // prompt -> (D)
+  std::map<int32_t, std::vector<float>> held_;  // prompt -> (D), in the host's memory
 
   // Of the current step.
   Activations activations_;

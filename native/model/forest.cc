@@ -1,6 +1,7 @@
 #include "model/forest.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 
 #include "error.h"
@@ -151,6 +152,11 @@ void AddScalars(const Forest& f, const Chains& chains, ForestLayout* out) {
 }
 
 }  // namespace
+
+BatchId TokenBatch::NextBatchId() {
+  static std::atomic<BatchId> last{0};
+  return last.fetch_add(1) + 1;
+}
 
 ForestLayout LayOut(const Forest& f, const ModelConfig& config) {
   CheckShape(f);

@@ -25,7 +25,9 @@ struct TokenBatch {
   std::vector<int64_t> kv_slot;            // (T)
   std::vector<AttentionSegment> segments;
   std::vector<QueryRun> runs;
+  BatchId id = NextBatchId();  // of what the lists above hold once the batch is complete
 
+  static BatchId NextBatchId();
   int64_t count() const { return int64_t(tokens.size()); }
 };
 

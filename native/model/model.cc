@@ -2,9 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace alignlab {
+
+namespace {
+
+[[noreturn]] void ThrowOtherDevice(const char* what) {
+  throw Error("OPTION_INVALID", std::string(what) +
+                                    " needs two models on one device. Load both with the same "
+                                    "`device`.");
+}
+
+}  // namespace
 
 Model::Model(const Backend& backend, const ModelConfig& config, DType dtype, bool trainable)
     : backend_(backend),
@@ -19,6 +28,7 @@ std::unique_ptr<Model> Model::Clone(bool trainable, DType dtype) const {
 }
 
 void Model::BlendFrom(const Model& other, float weight) {
+  if (&other.backend_ != &backend_) ThrowOtherDevice("Blending");
   const auto &mine = parameters_.slots(), &theirs = other.parameters_.slots();
   const bool same = std::equal(mine.begin(), mine.end(), theirs.begin(), theirs.end(),
                                [](const Slot& a, const Slot& b) {
@@ -35,19 +45,20 @@ size_t Model::bytes() const {
 }
 
 std::unique_ptr<Arena> Model::TakeArena() {
-  return spare_ ? std::move(spare_) : std::make_unique<Arena>();
+  return spare_ ? std::move(spare_) : std::make_unique<Arena>(backend_);
 }
 
 Buffer Model::TakeKeyValues(size_t bytes) {
   if (spare_key_values_.bytes() >= bytes) return std::move(spare_key_values_);
   spare_key_values_ = Buffer();  // first give back, so that old and new are not held at once
-  return Buffer(bytes, "the key/value cache");
+  return Buffer(backend_, bytes, "the key/value cache");
 }
 
-void ForwardPass::LayOut(Carver& carver, const ModelConfig& c, DType dtype, Keep keep, bool entropy,
-                         const Size& size) {
+void ForwardPass::LayOut(Carver& carver, const ModelConfig& c, const PassTypes& types, Keep keep,
+                         bool entropy, const Size& size) {
+  const DType dtype = types.dtype;
   const bool backward = keep != Keep::kNothing;
-  LayOutActivations(carver, c, dtype, size.tokens, size.pages, keep, &activations_);
+  LayOutActivations(carver, c, types, size.tokens, size.pages, keep, &activations_);
   HeadState& h = head_;
   const auto rows = [&](DType type) { return carver.Matrix(type, size.scored, c.width); };
   const auto scalar_rows = [&] { return carver.Matrix(DType::kF32, size.scalars, c.width); };
@@ -64,6 +75,7 @@ void ForwardPass::LayOut(Carver& carver, const ModelConfig& c, DType dtype, Keep
   if (!backward) return;
   h.d_hidden = rows(DType::kF32);
   h.d_rows = rows(DType::kF32);
+  h.d_scalars = carver.Matrix(DType::kF32, size.scalars, c.scalar_outputs);
   h.scalar_d = scalar_rows();
   h.scalar_d_rows = scalar_rows();
   d_x_ = carver.Matrix(DType::kF32, size.tokens, c.width);
@@ -119,23 +131,33 @@ std::unique_ptr<ForwardPass> Model::Run(const Forest& forest, const ForwardOptio
   const int64_t scored = size.scored, scalars = size.scalars;
   pass->arena_ = TakeArena();
   pass->arena_->Plan(
-      [&](Carver& carver) {
-        pass->LayOut(carver, config_, parameters_.dtype(), keep, options.entropy, size);
-      },
+      [&](Carver& carver) { pass->LayOut(carver, config_, types(), keep, options.entropy, size); },
       "the activations of " + std::to_string(size.tokens) + " tokens");
-  pass->kv_ = {pass->activations_.pages, PageFloats(config_), 0};
+  pass->kv_ = {pass->activations_.pages, PageElements(config_), 0, types().kv};
   pass->version_ = version_;
   transformer_.Forward(layout.batch, pass->kv_, pass->activations_, cancel);
   RunHeads(*pass);
 
   ScoreResult& r = pass->result_;
   const ForwardPass::HeadState& h = pass->head_;
-  r.logprobs.assign(h.logprob, h.logprob + scored);
-  if (options.entropy) r.entropies.assign(h.entropy, h.entropy + scored);
-  r.scalars.assign(h.scalars.f32(), h.scalars.f32() + scalars * config_.scalar_outputs);
+  r.logprobs = FromDevice(h.logprob, scored);
+  if (options.entropy) r.entropies = FromDevice(h.entropy, scored);
+  r.scalars = FromDevice(h.scalars.f32(), scalars * config_.scalar_outputs);
   r.offsets = layout.score_offsets;
   CheckFinite(r);
   return pass;
+}
+
+void Model::Zero(const Tensor& t) {
+  Check(t.stride == t.cols, "a matrix to clear is one piece");
+  backend_.memory.zero(backend_.device, t.data, size_t(t.rows * t.cols) * SizeOf(t.dtype));
+}
+
+std::vector<float> Model::FromDevice(const float* values, int64_t count) const {
+  std::vector<float> copy(static_cast<size_t>(count));
+  if (count > 0)
+    backend_.memory.copy_out(backend_.device, copy.data(), values, copy.size() * sizeof(float));
+  return copy;
 }
 
 void Model::CheckFinite(const ScoreResult& r) const {
@@ -170,7 +192,7 @@ void Model::NormRowsBackward(Tensor d_hidden, Tensor x_rows, const float* stats,
                              Tensor d_x, const std::vector<int64_t>& rows) {
   const auto& ops = backend_.ops;
   const ModelSlots& at = parameters_.at();
-  std::memset(d_rows.data, 0, size_t(d_rows.rows * d_rows.cols) * 4);
+  Zero(d_rows);
   ops.norm_backward(
       backend_.device,
       {config_.norm, d_hidden, x_rows, parameters_.Vector(at.final_norm), stats, d_rows,
@@ -202,9 +224,8 @@ void Model::BackwardHeads(ForwardPass& pass, const std::vector<float>& d_logprob
     NormRowsBackward(h.d_hidden, h.x_rows, h.stats, h.d_rows, pass.d_x_, layout.predictor_rows);
   }
   if (!layout.scalar_rows.empty() && !d_scalars.empty()) {
-    const int64_t outputs = config_.scalar_outputs;
-    const Tensor d{const_cast<float*>(d_scalars.data()), DType::kF32, h.scalars.rows, outputs,
-                   outputs};
+    const Tensor d = h.d_scalars;
+    backend_.memory.copy_in(backend_.device, d.data, d_scalars.data(), d_scalars.size() * 4);
     ops.linear_weight_grad(backend_.device,
                            {d, h.scalar_hidden, parameters_.GradientMatrix(at.scalar), nullptr});
     ops.linear_input_grad(backend_.device,
@@ -248,7 +269,7 @@ void Model::Backward(ForwardPass& pass, const std::vector<float>& d_logprobs,
   CheckCoefficients("d(loss)/d(scalar)", d_scalars, r.scalars.size());
   const Tensor d_x = pass.d_x_;
   try {
-    std::memset(d_x.data, 0, size_t(d_x.rows * d_x.cols) * 4);
+    Zero(d_x);
     BackwardHeads(pass, d_logprobs, d_entropies, d_scalars);
     transformer_.Backward(pass.layout_.batch, pass.kv_, pass.activations_, d_x, pass.backward_,
                           cancel);
@@ -261,6 +282,7 @@ void Model::Backward(ForwardPass& pass, const std::vector<float>& d_logprobs,
 }
 
 ScoreResult Model::Kl(Model& other, const Forest& forest, const CancelToken& cancel) {
+  if (&other.backend_ != &backend_) ThrowOtherDevice("KL");
   if (other.config_.vocab != config_.vocab)
     throw Error("OPTION_INVALID", "KL needs two models of one vocabulary; these have " +
                                       std::to_string(config_.vocab) + " and " +
@@ -269,12 +291,14 @@ ScoreResult Model::Kl(Model& other, const Forest& forest, const CancelToken& can
   auto q = other.Run(forest, {}, Keep::kNothing, cancel);
   ScoreResult result;
   result.offsets = p->result_.offsets;
-  result.logprobs.resize(p->layout_.targets.size());
-  if (!result.logprobs.empty())
+  if (!p->layout_.targets.empty()) {
+    float* kl = p->head_.logprob;  // it has been copied out
     backend_.ops.head_kl(
         backend_.device,
         {p->head_.hidden, q->head_.hidden, parameters_.ForCompute(parameters_.at().head),
-         other.parameters_.ForCompute(other.parameters_.at().head), result.logprobs.data()});
+         other.parameters_.ForCompute(other.parameters_.at().head), kl});
+    result.logprobs = FromDevice(kl, int64_t(p->layout_.targets.size()));
+  }
   ReturnArena(std::move(p->arena_));
   other.ReturnArena(std::move(q->arena_));
   CheckFinite(result);
@@ -291,10 +315,11 @@ MemoryEstimate Model::Estimate(const Backend& backend, const ModelConfig& config
   e.gradients = trainable ? size_t(layout.elements) * 4 : 0;
   e.moments = 2 * e.gradients;
   const ForwardPass::Size size{tokens, (tokens + kPage - 1) / kPage, scored, 0};
+  const PassTypes types{dtype, backend.KvLayoutOf(dtype)};
   const auto measure = [&](Keep keep) {
     ForwardPass pass;
     return Arena::Measure(
-        [&](Carver& carver) { pass.LayOut(carver, config, dtype, keep, false, size); });
+        [&](Carver& carver) { pass.LayOut(carver, config, types, keep, false, size); });
   };
   e.score = measure(Keep::kNothing);
   e.training = trainable ? measure(recompute ? Keep::kInputs : Keep::kAll) : 0;

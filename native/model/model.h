@@ -29,8 +29,8 @@ class ForwardPass {
   struct Size {
     int64_t tokens, pages, scored, scalars;
   };
-  void LayOut(Carver& carver, const ModelConfig& config, DType dtype, Keep keep, bool entropy,
-              const Size& size);
+  void LayOut(Carver& carver, const ModelConfig& config, const PassTypes& types, Keep keep,
+              bool entropy, const Size& size);
 
   struct HeadState {
     Tensor x_rows;         // f32 (R, D) residual stream at the predicting rows
@@ -46,6 +46,7 @@ class ForwardPass {
     Tensor scalar_d;       // f32 (N, D)
     Tensor scalar_d_rows;  // f32 (N, D)
     Tensor scalars;        // f32 (N, outputs)
+    Tensor d_scalars;      // f32 (N, outputs)
     float* scalar_stats;
   };
   ForestLayout layout_;
@@ -108,6 +109,10 @@ class Model {
   Buffer TakeKeyValues(size_t bytes);
   void ReturnKeyValues(Buffer buffer) { spare_key_values_ = std::move(buffer); }
 
+  PassTypes types() const {
+    return {parameters_.dtype(), backend_.KvLayoutOf(parameters_.dtype())};
+  }
+
   // Final norm and vocabulary head on rows of the residual stream; used by the generator too.
   void Head(const Tensor& x_rows, Tensor hidden, float* stats, HeadArgs args);
 
@@ -120,6 +125,8 @@ class Model {
   void NormRowsBackward(Tensor d_hidden, Tensor x_rows, const float* stats, Tensor d_rows,
                         Tensor d_x, const std::vector<int64_t>& rows);
   void CheckFinite(const ScoreResult& result) const;
+  void Zero(const Tensor& tensor);
+  std::vector<float> FromDevice(const float* values, int64_t count) const;
 
   const Backend& backend_;
   ModelConfig config_;

@@ -1,7 +1,6 @@
 #include "model/parameters.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "error.h"
 
@@ -94,11 +93,11 @@ Parameters::Parameters(const Backend& backend, const ModelConfig& config, DType 
                        bool trainable)
     : backend_(backend), dtype_(dtype), trainable_(trainable), layout_(config, backend.panel) {
   const int64_t first = dtype == DType::kF32 ? 0 : layout_.plain_begin;
-  values_ = Buffer(size_t(layout_.elements - first) * 4, "the weights");
+  values_ = Buffer(backend_, size_t(layout_.elements - first) * 4, "the weights");
   if (dtype == DType::kF32) return;
   const size_t half = size_t(layout_.compute_elements) * 2;
-  high_ = Buffer(half, "the bf16 weights");
-  if (trainable) low_ = Buffer(half, "the master weights");
+  high_ = Buffer(backend_, half, "the bf16 weights");
+  if (trainable) low_ = Buffer(backend_, half, "the master weights");
 }
 
 float* Parameters::Floats(const Slot& slot) const {
@@ -121,7 +120,7 @@ const float* Parameters::Vector(int index) const {
 }
 
 float* Parameters::Lazily(Buffer& buffer, const char* what) {
-  if (!buffer) buffer = Buffer(size_t(layout_.elements) * 4, what);
+  if (!buffer) buffer = Buffer(backend_, size_t(layout_.elements) * 4, what);
   return buffer.f32();
 }
 
@@ -130,7 +129,7 @@ float* Parameters::moment1() { return Lazily(moment1_, "AdamW's first moments");
 float* Parameters::moment2() { return Lazily(moment2_, "AdamW's second moments"); }
 
 void Parameters::ClearGradients() {
-  if (gradients_) std::memset(gradients_.data(), 0, gradients_.bytes());
+  if (gradients_) backend_.memory.zero(backend_.device, gradients_.data(), gradients_.bytes());
 }
 
 Weight Parameters::GradientMatrix(int index) {
@@ -142,44 +141,62 @@ float* Parameters::GradientVector(int index) {
   return index < 0 ? nullptr : gradients() + layout_.slots[size_t(index)].offset;
 }
 
-void Parameters::Read(const Slot& s, float* out) const {
+void Parameters::Join(const Slot& s, float* out) const {
   if (is_split(s))
     backend_.ops.join_weights(backend_.device, Split(s), out);
   else
-    std::memcpy(out, Floats(s), size_t(s.elements) * 4);
+    backend_.memory.copy(backend_.device, out, Floats(s), size_t(s.elements) * 4);
 }
 
-void Parameters::Write(const Slot& s, const float* in) {
+void Parameters::Store(const Slot& s, const float* in) {
   if (is_split(s))
     backend_.ops.split_weights(backend_.device, in, Split(s));
   else
-    std::memcpy(Floats(s), in, size_t(s.elements) * 4);
+    backend_.memory.copy(backend_.device, Floats(s), in, size_t(s.elements) * 4);
+}
+
+void Parameters::Read(const Slot& s, float* out) const {
+  if (backend_.memory.host) return Join(s, out);
+  const Buffer room = Room(s.elements, "reading weights");
+  Join(s, room.f32());
+  backend_.memory.copy_out(backend_.device, out, room.data(), room.bytes());
+}
+
+void Parameters::Write(const Slot& s, const float* in) {
+  if (backend_.memory.host) return Store(s, in);
+  const Buffer room = Room(s.elements, "writing weights");
+  backend_.memory.copy_in(backend_.device, room.data(), in, room.bytes());
+  Store(s, room.f32());
 }
 
 void Parameters::CopyFrom(const Parameters& other) {
   if (dtype_ == other.dtype_ && (!low_ || other.low_)) {
-    std::memcpy(values_.data(), other.values_.data(), values_.bytes());
-    if (high_) std::memcpy(high_.data(), other.high_.data(), high_.bytes());
-    if (low_) std::memcpy(low_.data(), other.low_.data(), low_.bytes());
+    const auto copy = [&](const Buffer& to, const Buffer& from) {
+      if (to) backend_.memory.copy(backend_.device, to.data(), from.data(), to.bytes());
+    };
+    copy(values_, other.values_);
+    copy(high_, other.high_);
+    copy(low_, other.low_);
     return;
   }
-  Buffer room(size_t(layout_.largest_slot()) * 4, "copying the weights");
+  const Buffer room = Room(layout_.largest_slot(), "copying the weights");
   for (size_t i = 0; i < slots().size(); ++i) {
-    other.Read(other.slots()[i], room.f32());
-    Write(slots()[i], room.f32());
+    other.Join(other.slots()[i], room.f32());
+    Store(slots()[i], room.f32());
   }
 }
 
 void Parameters::BlendFrom(const Parameters& other, float weight) {
-  const size_t bytes = size_t(layout_.largest_slot()) * 4;
-  Buffer mine(bytes, "blending the weights"), theirs(bytes, "blending the weights");
+  const int64_t floats = layout_.largest_slot();
+  const Buffer mine = Room(floats, "blending the weights");
+  const Buffer theirs = Room(floats, "blending the weights");
   for (size_t i = 0; i < slots().size(); ++i) {
     const Slot& slot = slots()[i];
-    Read(slot, mine.f32());
-    other.Read(other.slots()[i], theirs.f32());
+    Join(slot, mine.f32());
+    other.Join(other.slots()[i], theirs.f32());
     backend_.ops.axpby(backend_.device, weight, theirs.f32(), 1 - weight, mine.f32(),
                        slot.elements);
-    Write(slot, mine.f32());
+    Store(slot, mine.f32());
   }
 }
 

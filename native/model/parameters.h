@@ -94,8 +94,8 @@ class Parameters {
   Weight GradientMatrix(int slot);
   float* GradientVector(int slot);  // null for slot -1
 
-  // Reading and writing one slot's `elements` weights as f32 in the flat layout, whatever is
-  // stored. Padding must be zero.
+  // Reading and writing one slot's `elements` weights as f32 in the flat layout, in the host's
+  // memory, whatever is stored. Padding must be zero.
   void Read(const Slot& slot, float* out) const;
   void Write(const Slot& slot, const float* in);
   void CopyFrom(const Parameters& other);
@@ -105,6 +105,12 @@ class Parameters {
 
  private:
   float* Lazily(Buffer& buffer, const char* what);
+  // Read and Write, in the device's memory.
+  void Join(const Slot& slot, float* out) const;
+  void Store(const Slot& slot, const float* in);
+  Buffer Room(int64_t floats, const char* what) const {
+    return Buffer(backend_, size_t(floats) * 4, what);
+  }
 
   const Backend& backend_;
   DType dtype_;

@@ -122,7 +122,7 @@ void CheckRange(const TensorRange& range, const std::vector<Slot>& slots) {
 }
 
 struct Destination {
-  float* flat;  // what the slot's offset counts from
+  float* flat;  // of one slot
   int64_t panel;
 };
 
@@ -171,8 +171,32 @@ float* FlatBuffer(Parameters& p, TensorSet set) {
   return nullptr;
 }
 
-// Weights go through a room of one slot's size, since they may be stored split.
-bool OneSlotAtATime(TensorSet set) { return set == TensorSet::kWeights; }
+// One slot between the model, whose weights may be stored split and on a device, and a room in the
+// host's memory.
+void Fetch(Model& model, TensorSet set, const Slot& slot, const Buffer& room) {
+  Parameters& p = model.parameters();
+  const Backend& backend = model.backend();
+  if (set == TensorSet::kWeights)
+    p.Read(slot, room.f32());
+  else
+    backend.memory.copy_out(backend.device, room.data(), FlatBuffer(p, set) + slot.offset,
+                            room.bytes());
+}
+
+void Put(Model& model, TensorSet set, const Slot& slot, const Buffer& room) {
+  Parameters& p = model.parameters();
+  const Backend& backend = model.backend();
+  if (set == TensorSet::kWeights)
+    p.Write(slot, room.f32());
+  else
+    backend.memory.copy_in(backend.device, FlatBuffer(p, set) + slot.offset, room.data(),
+                           room.bytes());
+}
+
+Slot AtTheStart(Slot slot) {
+  slot.offset = 0;
+  return slot;
+}
 
 }  // namespace
 
@@ -189,19 +213,13 @@ void ReadTensors(Model& model, TensorSet set, const std::vector<TensorRange>& ra
   };
   std::map<int32_t, std::vector<const TensorRange*>> by_slot;
   for (const TensorRange& range : ranges) by_slot[range.slot].push_back(&range);
-  const bool one_at_a_time = OneSlotAtATime(set);
   for (const auto& [index, parts] : by_slot) {
     cancel.ThrowIfCancelled();
     const Slot& slot = p.slots()[size_t(index)];
-    Buffer room;
-    Slot placed = slot;
-    if (one_at_a_time) {
-      room = Buffer(size_t(slot.elements) * 4, "reading " + slot.name);
-      placed.offset = 0;
-    }
-    float* flat = one_at_a_time ? room.f32() : FlatBuffer(p, set);
-    for (const TensorRange* range : parts) ReadOne(*range, placed, file_of(*range), {flat, panel});
-    if (one_at_a_time) p.Write(slot, room.f32());
+    const Buffer room(size_t(slot.elements) * 4, "reading " + slot.name);
+    for (const TensorRange* range : parts)
+      ReadOne(*range, AtTheStart(slot), file_of(*range), {room.f32(), panel});
+    Put(model, set, slot, room);
   }
   if (set == TensorSet::kWeights) model.WeightsChanged();
 }
@@ -264,21 +282,17 @@ void WriteTensors(Model& model, TensorSet set, const std::vector<TensorRange>& r
   for (const TensorRange& range : ranges) CheckRange(range, p.slots());
   OutputFile file(path);
   file.Write(header.data(), header.size());
-  const bool one_at_a_time = OneSlotAtATime(set);
   Buffer room;
   int32_t in_room = -1;
   for (const TensorRange& range : ranges) {
     cancel.ThrowIfCancelled();
-    Slot slot = p.slots()[size_t(range.slot)];
-    if (one_at_a_time) {
-      if (in_room != range.slot) {
-        room = Buffer(size_t(slot.elements) * 4, "writing " + slot.name);
-        p.Read(slot, room.f32());
-        in_room = range.slot;
-      }
-      slot.offset = 0;
+    const Slot slot = AtTheStart(p.slots()[size_t(range.slot)]);
+    if (in_room != range.slot) {
+      room = Buffer(size_t(slot.elements) * 4, "writing " + slot.name);
+      Fetch(model, set, p.slots()[size_t(range.slot)], room);
+      in_room = range.slot;
     }
-    const float* flat = one_at_a_time ? room.f32() : FlatBuffer(p, set);
+    const float* flat = room.f32();
     if (range.dtype == DType::kF32)
       Gather<DType::kF32>(range, slot, flat, panel, file);
     else if (range.dtype == DType::kBF16)

@@ -4,8 +4,9 @@
 
 namespace alignlab {
 
-void LayOutActivations(Carver& carver, const ModelConfig& c, DType dtype, int64_t tokens,
+void LayOutActivations(Carver& carver, const ModelConfig& c, const PassTypes& types, int64_t tokens,
                        int64_t pages, Keep keep, Activations* a) {
+  const DType dtype = types.dtype;
   const auto residual = [&](DType type) { return carver.Matrix(type, tokens, c.width); };
   const bool backward = keep != Keep::kNothing;
   const auto intermediates = [&](BlockActivations& b) {
@@ -27,9 +28,9 @@ void LayOutActivations(Carver& carver, const ModelConfig& c, DType dtype, int64_
     if (keep == Keep::kAll) intermediates(b);
   }
   a->normed = carver.Matrix(dtype, tokens, c.width);
-  a->q = carver.Matrix(DType::kF32, tokens, c.attention_width());
+  a->q = carver.Matrix(types.kv.dtype, tokens, c.attention_width());
   a->gated = carver.Matrix(dtype, tokens, c.mlp_width);
-  a->pages = carver.Take<float>(pages * PageFloats(c));
+  a->pages = carver.Matrix(types.kv.dtype, pages, PageElements(c)).data;
 }
 
 void LayOutBackward(Carver& carver, const ModelConfig& c, DType dtype, int64_t tokens,
@@ -72,8 +73,10 @@ void Transformer::LinearBackward(int weight, int bias, Tensor d_y, Tensor x, Ten
 }
 
 KvPages Transformer::PagesOf(const KvStore& kv, int64_t layer) const {
-  return {kv.data + layer * kv.layer_stride, kv.page_stride, int32_t(config_.kv_heads),
-          int32_t(config_.head_dim)};
+  void* of_layer =
+      static_cast<char*>(kv.data) + layer * kv.layer_stride * int64_t(SizeOf(kv.layout.dtype));
+  return {of_layer, kv.page_stride, int32_t(config_.kv_heads), int32_t(config_.head_dim),
+          kv.layout};
 }
 
 QkvArgs Transformer::QkvOf(const LayerSlots& s, const TokenBatch& batch, const KvPages& pages,
@@ -92,7 +95,8 @@ QkvArgs Transformer::QkvOf(const LayerSlots& s, const TokenBatch& batch, const K
           c.norm_eps,
           q,
           batch.kv_slot.data(),
-          pages};
+          pages,
+          batch.id};
 }
 
 AttentionArgs Transformer::AttentionOf(const TokenBatch& batch, const KvPages& pages, Tensor q,
@@ -106,7 +110,8 @@ AttentionArgs Transformer::AttentionOf(const TokenBatch& batch, const KvPages& p
           batch.runs.data(),
           int64_t(batch.runs.size()),
           out,
-          lse};
+          lse,
+          batch.id};
 }
 
 void Transformer::Embed(const TokenBatch& batch, Tensor x) {

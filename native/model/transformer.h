@@ -31,17 +31,18 @@ struct Activations {
   std::vector<BlockActivations> blocks;
   Tensor x;       // f32 (T, D) the residual stream; scratch of the backward pass
   Tensor normed;  // dtype (T, D) scratch
-  Tensor q;       // f32 (T, H K) scratch
+  Tensor q;       // (T, H K) scratch, of the dtype of keys and values
   Tensor gated;   // dtype (T, F) scratch
-  float* pages;   // keys and values of one block (forest batches only)
+  void* pages;    // keys and values of one block (forest batches only)
   Keep keep;
 };
 
 // Where keys and values live: all blocks share one block's worth of pages in training and
 // scoring, each block has its own in decoding.
 struct KvStore {
-  float* data;
-  int64_t page_stride, layer_stride;
+  void* data;
+  int64_t page_stride, layer_stride;  // elements
+  KvLayout layout;
 };
 
 // Scratch of a backward pass.
@@ -56,19 +57,25 @@ struct BackwardBuffers {
   float* stats;          // (T, 2)
 };
 
-// Floats that one page of one layer holds.
-inline int64_t PageFloats(const ModelConfig& config) { return 2 * kPage * config.kv_width(); }
+// Elements that one page of one layer holds.
+inline int64_t PageElements(const ModelConfig& config) { return 2 * kPage * config.kv_width(); }
+
+// What decides the buffers of a pass: the model's compute type, and how keys and values are kept.
+struct PassTypes {
+  DType dtype;
+  KvLayout kv;
+};
 
 // Plan the buffers of a pass over `tokens` tokens. pages: 0 when the keys live elsewhere.
-void LayOutActivations(Carver& carver, const ModelConfig& config, DType dtype, int64_t tokens,
-                       int64_t pages, Keep keep, Activations* out);
+void LayOutActivations(Carver& carver, const ModelConfig& config, const PassTypes& types,
+                       int64_t tokens, int64_t pages, Keep keep, Activations* out);
 void LayOutBackward(Carver& carver, const ModelConfig& config, DType dtype, int64_t tokens,
                     BackwardBuffers* out);
 
 class Transformer {
  public:
   Transformer(const Backend& backend, const ModelConfig& config, Parameters& parameters)
-      : backend_(backend), config_(config), parameters_(parameters) {}
+      : backend_(backend), config_(config), parameters_(parameters), rope_(backend) {}
 
   // Leaves the residual stream after the last block in a.x.
   void Forward(const TokenBatch& batch, const KvStore& kv, Activations& a,

@@ -6,7 +6,7 @@
 
 namespace alignlab::reference {
 
-inline void Embed(const EmbedArgs& args, int64_t panel = 16) {
+inline void Embed(const EmbedArgs& args, int64_t panel = panel_width) {
   for (int64_t r = 0; r < args.count; ++r)
     for (int64_t c = 0; c < args.table.in; ++c) {
       const double before = args.accumulate ? Value(args.out, r, c) : 0;
@@ -15,7 +15,7 @@ inline void Embed(const EmbedArgs& args, int64_t panel = 16) {
     }
 }
 
-inline void EmbedBackward(const EmbedBackwardArgs& args, int64_t panel = 16) {
+inline void EmbedBackward(const EmbedBackwardArgs& args, int64_t panel = panel_width) {
   for (int64_t r = 0; r < args.count; ++r)
     for (int64_t c = 0; c < args.d_table.in; ++c) {
       const int64_t at = WeightIndex(args.d_table, args.ids[r], c, args.panels ? panel : 1);

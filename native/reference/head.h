@@ -7,11 +7,9 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "reference/values.h"
 
 namespace alignlab::reference {
-
-// Panels of 16 outputs, as tensor.h lays them out.
-constexpr int64_t kHeadPanel = 16;
 
 inline double HeadWiden(uint16_t half) {
   const uint32_t bits = uint32_t(half) << 16;
@@ -26,7 +24,7 @@ inline double HeadValue(const Tensor& t, int64_t row, int64_t col) {
 }
 
 inline int64_t HeadWeightIndex(const Weight& w, int64_t o, int64_t i) {
-  const int64_t p = kHeadPanel;
+  const int64_t p = panel_width;
   if (w.dtype == DType::kF32) return (o / p * w.in + i) * p + o % p;
   return (o / p * (RoundUp(w.in, 2) / 2) + i / 2) * 2 * p + o % p * 2 + i % 2;
 }

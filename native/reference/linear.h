@@ -7,7 +7,7 @@
 
 namespace alignlab::reference {
 
-inline void Linear(const LinearArgs& args, int64_t panel = 16) {
+inline void Linear(const LinearArgs& args, int64_t panel = panel_width) {
   const int64_t in = args.weight.in, out = args.weight.out;
   for (int64_t t = 0; t < args.x.rows; ++t)
     for (int64_t o = 0; o < out; ++o) {
@@ -20,7 +20,7 @@ inline void Linear(const LinearArgs& args, int64_t panel = 16) {
     }
 }
 
-inline void LinearInputGrad(const LinearInputGradArgs& args, int64_t panel = 16) {
+inline void LinearInputGrad(const LinearInputGradArgs& args, int64_t panel = panel_width) {
   const int64_t in = args.weight.in, out = args.weight.out;
   for (int64_t t = 0; t < args.d_y.rows; ++t)
     for (int64_t i = 0; i < in; ++i) {
@@ -31,7 +31,7 @@ inline void LinearInputGrad(const LinearInputGradArgs& args, int64_t panel = 16)
     }
 }
 
-inline void LinearWeightGrad(const LinearWeightGradArgs& args, int64_t panel = 16) {
+inline void LinearWeightGrad(const LinearWeightGradArgs& args, int64_t panel = panel_width) {
   const int64_t in = args.d_weight.in, out = args.d_weight.out, tokens = args.x.rows;
   for (int64_t o = 0; o < out; ++o) {
     for (int64_t i = 0; i < in; ++i) {

@@ -9,15 +9,30 @@
 
 namespace alignlab::reference {
 
-// Where the pages keep element k of the key or value of a slot (page * kPage + place).
-inline float& KeyAt(const KvPages& kv, int64_t slot, int64_t g, int64_t k) {
-  const int64_t t = slot % kPage, dim = kv.head_dim;
-  return kv.data[slot / kPage * kv.page_stride + 2 * g * kPage * dim + ((t / 16) * dim + k) * 16 +
-                 t % 16];
+// The index of element k of the key, or of the value, of a slot (page * kPage + place).
+inline int64_t KeyIndex(const KvPages& kv, int64_t slot, int64_t g, int64_t k) {
+  const int64_t t = slot % kPage, dim = kv.head_dim, panel = kv.layout.key_panel;
+  return slot / kPage * kv.page_stride + 2 * g * kPage * dim + ((t / panel) * dim + k) * panel +
+         t % panel;
 }
-inline float& ValueAt(const KvPages& kv, int64_t slot, int64_t g, int64_t k) {
+inline int64_t ValueIndex(const KvPages& kv, int64_t slot, int64_t g, int64_t k) {
   const int64_t t = slot % kPage, dim = kv.head_dim;
-  return kv.data[slot / kPage * kv.page_stride + (2 * g + 1) * kPage * dim + t * dim + k];
+  return slot / kPage * kv.page_stride + (2 * g + 1) * kPage * dim + t * dim + k;
+}
+inline double PageElement(const KvPages& kv, int64_t index) {
+  return kv.layout.dtype == DType::kF32 ? kv.f32()[index] : FloatOfBf16(kv.bf16()[index]);
+}
+inline void SetPageElement(const KvPages& kv, int64_t index, double value) {
+  if (kv.layout.dtype == DType::kF32)
+    kv.f32()[index] = float(value);
+  else
+    kv.bf16()[index] = Bf16OfFloat(float(value));
+}
+inline double KeyAt(const KvPages& kv, int64_t slot, int64_t g, int64_t k) {
+  return PageElement(kv, KeyIndex(kv, slot, g, k));
+}
+inline double ValueAt(const KvPages& kv, int64_t slot, int64_t g, int64_t k) {
+  return PageElement(kv, ValueIndex(kv, slot, g, k));
 }
 
 // One head of a row of qkv: x, and 1 / sqrt(mean(x^2) + eps).
@@ -65,8 +80,8 @@ inline void Qkv(const QkvArgs& args) {
       const std::vector<double> key = RotatedHead(args, t, args.heads + g, args.k_norm);
       const std::vector<double> value = QkvHead(args, t, args.heads + args.kv_heads + g, &unused);
       for (int64_t k = 0; k < args.head_dim; ++k) {
-        KeyAt(args.kv, args.kv_slot[t], g, k) = float(key[size_t(k)]);
-        ValueAt(args.kv, args.kv_slot[t], g, k) = float(value[size_t(k)]);
+        SetPageElement(args.kv, KeyIndex(args.kv, args.kv_slot[t], g, k), key[size_t(k)]);
+        SetPageElement(args.kv, ValueIndex(args.kv, args.kv_slot[t], g, k), value[size_t(k)]);
       }
     }
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "backend/backend.h"
+#include "reference/values.h"
 
 namespace alignlab::reference {
 
@@ -16,7 +17,7 @@ inline int64_t FlatIndex(const SplitWeight& w, int64_t row, int64_t col, int64_t
   return w.panels ? (row / panel * w.cols + col) * panel + row % panel : row * w.cols + col;
 }
 
-inline void SplitWeights(const float* flat, SplitWeight to, int64_t panel = 16) {
+inline void SplitWeights(const float* flat, SplitWeight to, int64_t panel = panel_width) {
   for (int64_t row = 0; row < to.rows; ++row)
     for (int64_t col = 0; col < to.cols; ++col) {
       uint32_t bits;
@@ -28,7 +29,7 @@ inline void SplitWeights(const float* flat, SplitWeight to, int64_t panel = 16) 
     }
 }
 
-inline void JoinWeights(SplitWeight from, float* flat, int64_t panel = 16) {
+inline void JoinWeights(SplitWeight from, float* flat, int64_t panel = panel_width) {
   for (int64_t row = 0; row < from.rows; ++row)
     for (int64_t col = 0; col < from.cols; ++col) {
       const int64_t at = SplitIndex(from, row, col, panel);

@@ -7,6 +7,9 @@
 
 namespace alignlab::reference {
 
+// Panel width of weights, of the backend under test.
+inline int64_t panel_width = 16;
+
 inline float FloatOfBf16(uint16_t h) {
   const uint32_t bits = uint32_t(h) << 16;
   float x;

@@ -76,12 +76,13 @@ class Subject {
     // Larger last layers than a learner starts with, so that every term of a loss counts.
     for (const MlpLayout* net : Networks()) {
       std::vector<float> plain = random.Normals(PlainElements(*net), 0.5);
-      FromPlain(*net, kPanel, plain.data(), m.parameters());
+      FromPlain(*net, reference::panel_width, plain.data(), m.parameters());
     }
     const auto& critic = learner.layout().critic;
     for (const MlpLayout& net : critic) {
       std::vector<float> plain = random.Normals(PlainElements(net), 0.5);
-      FromPlain(net, kPanel, plain.data(), m.target() - learner.layout().critics_begin);
+      FromPlain(net, reference::panel_width, plain.data(),
+                m.target() - learner.layout().critics_begin);
     }
     m.parameters()[learner.layout().policy_scalars] = log_std_scale;
     m.parameters()[learner.layout().policy_scalars + 1] = -0.6f;
@@ -102,7 +103,7 @@ class Subject {
   }
   Numbers Plain(const MlpLayout& net, const float* flat) const {
     std::vector<float> plain(size_t(PlainElements(net)));
-    ToPlain(net, kPanel, flat, plain.data());
+    ToPlain(net, reference::panel_width, flat, plain.data());
     return Numbers(plain.begin(), plain.end());
   }
   Numbers Weights(const MlpLayout& net) { return Plain(net, learner.member(0).parameters()); }

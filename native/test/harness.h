@@ -11,6 +11,8 @@
 #include "backend/backend.h"
 #include "cpu/backend.h"
 #include "cpu/isa.h"
+#include "cuda/emulation/emulation.h"
+#include "cuda/library.h"
 #include "reference/values.h"
 #include "test/check.h"
 
@@ -18,7 +20,6 @@ namespace alignlab::test {
 
 inline const char* Name(DType dtype) { return dtype == DType::kF32 ? "f32" : "bf16"; }
 constexpr DType kComputeTypes[] = {DType::kF32, DType::kBF16};
-constexpr int64_t kPanel = 16;
 
 class Random {
  public:
@@ -110,12 +111,12 @@ class Matrix {
 // An owned weight in panels (or row-major, panel 1), its padding zero.
 class OwnedWeight {
  public:
-  OwnedWeight(DType dtype, int64_t out, int64_t in, int64_t panel = kPanel)
+  OwnedWeight(DType dtype, int64_t out, int64_t in, int64_t panel = reference::panel_width)
       : bytes_(size_t(WeightElements(dtype, out, in, panel)) * SizeOf(dtype)), panel_(panel) {
     weight_ = {nullptr, dtype, out, in};
   }
   OwnedWeight(DType dtype, int64_t out, int64_t in, Random& random, double scale = 1,
-              int64_t panel = kPanel)
+              int64_t panel = reference::panel_width)
       : OwnedWeight(dtype, out, in, panel) {
     for (int64_t o = 0; o < out; ++o)
       for (int64_t i = 0; i < in; ++i) Set(o, i, scale * random.Normal());
@@ -216,6 +217,29 @@ void OnEveryInstructionSet(const Body& body, int threads = 2) {
   }
 }
 
+// The backends of the tests below differ in the panels of weights, which the reference reads, too.
+class PanelsOf {
+ public:
+  explicit PanelsOf(const Backend& backend) : before_(reference::panel_width) {
+    reference::panel_width = backend.panel;
+  }
+  ~PanelsOf() { reference::panel_width = before_; }
+
+ private:
+  int64_t before_;
+};
+
+// body(table) for each instruction set and for the CUDA backend, emulated. What depends on panels
+// has to be made inside.
+template <class Body>
+void OnEveryBackend(const Body& body) {
+  OnEveryInstructionSet(body);
+  const Context context("emulated cuda");
+  cuda::CudaBackend gpu(0);
+  const PanelsOf panels(gpu.table());
+  body(gpu.table());
+}
+
 // run(table) returns bytes or values that must be the same, bit for bit, on 1, 2 and 3 threads.
 template <class Run>
 void ExpectSameOnThreads(const std::string& what, const Run& run) {
@@ -226,6 +250,20 @@ void ExpectSameOnThreads(const std::string& what, const Run& run) {
     const auto expected = run(one.table());
     EXPECT_MESSAGE(run(two.table()) == expected, what + ": 2 threads differ from 1");
     EXPECT_MESSAGE(run(three.table()) == expected, what + ": 3 threads differ from 1");
+  }
+}
+
+// The same for any order in which the threads of emulated blocks run.
+template <class Run>
+void ExpectSameInAnyOrder(const std::string& what, const Run& run) {
+  const Context context("emulated cuda");
+  cuda::CudaBackend gpu(0);
+  const PanelsOf panels(gpu.table());
+  cuda::emulation::SetSeed(1);
+  const auto expected = run(gpu.table());
+  for (uint64_t seed : {2, 3}) {
+    cuda::emulation::SetSeed(seed);
+    EXPECT_MESSAGE(run(gpu.table()) == expected, what + ": depends on the order of threads");
   }
 }
 

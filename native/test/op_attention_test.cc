@@ -1,213 +1,102 @@
-// Qkv, Attention and their backwards over forests of segments, against native/reference.
+// Attention and its backward over forests of segments, against native/reference.
 #include "reference/attention.h"
-#include "reference/qkv.h"
-#include "test/harness.h"
+#include "test/attention_case.h"
 
 using namespace alignlab;
 using namespace alignlab::test;
 
 namespace {
 
-struct Heads {
-  int32_t heads, kv_heads, head_dim;
-};
-constexpr Heads kHeads[] = {{4, 2, 16}, {3, 1, 8}, {2, 2, 20}, {9, 3, 64}, {2, 1, 80}};
-
-// A tree as parents and lengths; lengths around the page of 64 and the panel of 16.
-struct Tree {
-  std::vector<int32_t> parents, lengths;
-};
-const Tree kTrees[] = {
-    {{-1}, {1}},
-    {{-1}, {130}},
-    {{-1, 0, 0}, {63, 64, 65}},
-    {{-1, 0, 0, 1, -1, 4}, {17, 1, 40, 70, 5, 100}},
-    {{-1, 0, 1, 2, 3}, {3, 1, 64, 2, 66}},
-};
-
-std::string Label(const Heads& h, size_t tree) {
-  return std::to_string(h.heads) + "/" + std::to_string(h.kv_heads) + "x" +
-         std::to_string(h.head_dim) + " tree " + std::to_string(tree);
+// Where pages are bf16, P and dS are rounded to bf16 as well: by 2^-9 of each at most.
+bool RoundsScores(const Backend& backend, DType dtype) {
+  return backend.KvLayoutOf(dtype).dtype == DType::kBF16;
 }
 
-// A forest with its pages, each segment's tokens in successive rows, every token a query.
-struct Forest {
-  std::vector<std::vector<int32_t>> pages;
-  std::vector<AttentionSegment> segments;
-  std::vector<QueryRun> runs;
-  std::vector<int32_t> positions;
-  std::vector<int64_t> slots;
-  int32_t page_count = 0;
-  int64_t tokens = 0;
-
-  explicit Forest(const Tree& tree) : pages(tree.parents.size()) {
-    for (int32_t length : tree.lengths) page_count += int32_t((length + kPage - 1) / kPage);
-    int32_t next = page_count;  // from the back: pages in no order
-    for (size_t s = 0; s < tree.parents.size(); ++s) {
-      const int32_t parent = tree.parents[s], length = tree.lengths[s];
-      const int32_t begin =
-          parent < 0 ? 0 : segments[size_t(parent)].position + segments[size_t(parent)].length;
-      for (int64_t p = 0; p * kPage < length; ++p) pages[s].push_back(--next);
-      segments.push_back({parent, begin, length, tokens, pages[s].data()});
-      runs.push_back({int32_t(s), 0, length, tokens});
-      for (int32_t t = 0; t < length; ++t) {
-        positions.push_back(begin + t);
-        slots.push_back(pages[s][size_t(t / kPage)] * kPage + t % kPage);
-      }
-      tokens += length;
-    }
-  }
-  Forest(const Forest&) = delete;
-};
-
-struct AttentionCase {
-  const Forest& forest;
-  Heads h;
-  int64_t width, kv_width, page_stride;
-  Matrix qkv, q, out, d_out, d_q, d_k, d_v, d_qkv;
-  std::vector<float> memory, lse, cos, sin, q_norm, k_norm, d_q_norm, d_k_norm;
-
-  AttentionCase(const Forest& forest, const Heads& heads, DType dtype, uint64_t seed)
-      : AttentionCase(forest, heads, dtype, Random(seed)) {}
-
-  KvPages Pages() { return {memory.data(), page_stride, h.kv_heads, h.head_dim}; }
-  QkvArgs Qkv(int32_t rotary_dim, bool norm) {
-    return {qkv.tensor(),
-            h.heads,
-            h.kv_heads,
-            h.head_dim,
-            rotary_dim,
-            cos.data(),
-            sin.data(),
-            forest.positions.data(),
-            norm ? q_norm.data() : nullptr,
-            norm ? k_norm.data() : nullptr,
-            1e-6f,
-            q.tensor(),
-            forest.slots.data(),
-            Pages()};
-  }
-  QkvBackwardArgs QkvBackward(int32_t rotary_dim, bool norm) {
-    return {Qkv(rotary_dim, norm), d_q.tensor(),    d_k.tensor(),   d_v.tensor(),
-            d_qkv.tensor(),        d_q_norm.data(), d_k_norm.data()};
-  }
-  AttentionArgs Forward() {
-    return {q.tensor(),
-            Pages(),
-            h.heads,
-            1 / std::sqrt(float(h.head_dim)),
-            forest.segments.data(),
-            int64_t(forest.segments.size()),
-            forest.runs.data(),
-            int64_t(forest.runs.size()),
-            out.tensor(),
-            lse.data()};
-  }
-  AttentionBackwardArgs Backward() {
-    return {Forward(), d_out.tensor(), d_q.tensor(), d_k.tensor(), d_v.tensor()};
-  }
-  // Keys and values of every token, at random, as Qkv would leave them.
-  void FillPages(Random& random) {
-    for (int64_t slot : forest.slots)
-      for (int64_t g = 0; g < h.kv_heads; ++g)
-        for (int64_t k = 0; k < h.head_dim; ++k) {
-          reference::KeyAt(Pages(), slot, g, k) = float(random.Normal());
-          reference::ValueAt(Pages(), slot, g, k) = float(random.Normal());
-        }
-  }
-
- private:
-  AttentionCase(const Forest& f, const Heads& heads, DType dtype, Random random)
-      : forest(f),
-        h(heads),
-        width(heads.heads * heads.head_dim),
-        kv_width(heads.kv_heads * heads.head_dim),
-        page_stride(kv_width * 2 * kPage + 32),
-        qkv(dtype, f.tokens, width + 2 * kv_width, 4, random),
-        q(DType::kF32, f.tokens, width, 0, random),
-        out(dtype, f.tokens, width, 2),
-        d_out(DType::kF32, f.tokens, width, 0, random),
-        d_q(DType::kF32, f.tokens, width, 0, random),
-        d_k(DType::kF32, f.tokens, kv_width, 0, random),
-        d_v(DType::kF32, f.tokens, kv_width, 0, random),
-        d_qkv(dtype, f.tokens, width + 2 * kv_width, 4),
-        // Where nothing was written yet there is NaN: no token may see what does not exist.
-        memory(size_t(f.page_count * page_stride), NAN),
-        lse(size_t(f.tokens * heads.heads)),
-        q_norm(random.Normals(heads.head_dim, 0.3, 1)),
-        k_norm(random.Normals(heads.head_dim, 0.3, 1)),
-        d_q_norm(random.Normals(heads.head_dim)),
-        d_k_norm(random.Normals(heads.head_dim)) {
-    const int64_t half = heads.head_dim / 2;
-    for (int64_t position = 0; position < 400; ++position)
-      for (int64_t i = 0; i < half; ++i) {
-        const double angle = double(position) * std::pow(1e4, -double(i) / double(half));
-        cos.push_back(float(std::cos(angle)));
-        sin.push_back(float(std::sin(angle)));
-      }
-    FillPages(random);
-  }
-};
-
-void TestQkv() {
-  const Forest forest(kTrees[3]);
-  for (const Heads& heads : kHeads)
-    for (DType dtype : kComputeTypes)
-      for (bool norm : {false, true})
-        for (int32_t rotary_dim : {0, heads.head_dim / 4 * 2, heads.head_dim}) {
-          const Context context("qkv " + Label(heads, 3) + " " + Name(dtype) + " rotary " +
-                                std::to_string(rotary_dim) + (norm ? " norm" : ""));
-          AttentionCase expected(forest, heads, dtype, 51);
-          reference::Qkv(expected.Qkv(rotary_dim, norm));
-          reference::QkvBackward(expected.QkvBackward(rotary_dim, norm));
-          OnEveryInstructionSet([&](const Backend& backend) {
-            AttentionCase actual(forest, heads, dtype, 51);
-            backend.ops.qkv(backend.device, actual.Qkv(rotary_dim, norm));
-            backend.ops.qkv_backward(backend.device, actual.QkvBackward(rotary_dim, norm));
-            // A handful of f32 roundings of values of size up to 5.
-            ExpectClose("q", actual.q, expected.q, {2e-6, 2e-6});
-            ExpectClose("pages", actual.memory, expected.memory, {2e-6, 2e-6});
-            ExpectClose("d_qkv", actual.d_qkv, expected.d_qkv, For(dtype, {5e-6, 2e-6}));
-            // 233 tokens times up to 9 heads: sums near 50 of terms near 1.
-            ExpectClose("d_q_norm", actual.d_q_norm, expected.d_q_norm, {1e-4, 2e-6});
-            ExpectClose("d_k_norm", actual.d_k_norm, expected.d_k_norm, {1e-4, 2e-6});
-          });
-        }
+// Scores of size up to 5 from 80 f32 additions, then averages of values of size 3. With rounded P
+// the average of values below 4.5 is off by 2^-9 times that at most.
+Tolerance OutTolerance(const Backend& backend, DType dtype) {
+  return For(dtype, {RoundsScores(backend, dtype) ? 9e-3 : 5e-6, 2e-6});
 }
 
-void TestAttention() {
+// In bf16 the backward reads `out` for sum_j p_j dp_j with its 2^-9 rounding, times |d_out| |out|
+// sqrt(head_dim) of size up to 10. Rounded P and d_out are off by 2^-8 of their product at most,
+// whose sums over up to 700 rows of queries are up to 15 in d_v; those of dS times q or k, with
+// scale, are no larger.
+Tolerance GradientTolerance(DType dtype) {
+  return dtype == DType::kF32 ? Tolerance{2e-5, 5e-6} : Tolerance{6e-2, 1e-2};
+}
+
+void ExpectAttention(const Backend& backend, const Forest& forest, const Heads& heads,
+                     DType dtype) {
+  AttentionCase expected(backend, forest, heads, dtype, 52);
+  AttentionCase actual(backend, forest, heads, dtype, 52);
+  reference::Attention(expected.Forward());
+  reference::AttentionBackward(expected.Backward());
+  backend.ops.attention(backend.device, actual.Forward());
+  backend.ops.attention_backward(backend.device, actual.Backward());
+  ExpectClose("out", actual.out, expected.out, OutTolerance(backend, dtype));
+  ExpectClose("lse", actual.lse, expected.lse, {3e-6, 1e-6});
+  const Tolerance sums = GradientTolerance(dtype);
+  ExpectClose("d_q", actual.d_q, expected.d_q, sums);
+  ExpectClose("d_k", actual.d_k, expected.d_k, sums);
+  ExpectClose("d_v", actual.d_v, expected.d_v, sums);
+}
+
+void TestAttention(const Backend& backend) {
   for (size_t tree = 0; tree < std::size(kTrees); ++tree)
     for (const Heads& heads : kHeads)
       for (DType dtype : kComputeTypes) {
         const Context context("attention " + Label(heads, tree) + " " + Name(dtype));
-        const Forest forest(kTrees[tree]);
-        AttentionCase expected(forest, heads, dtype, 52);
-        reference::Attention(expected.Forward());
-        reference::AttentionBackward(expected.Backward());
-        // The backward reads `out` for sum_j p_j dp_j: in bf16 it carries its 2^-9 rounding, times
-        // |d_out| |out| sqrt(head_dim) of size up to 10.
-        const Tolerance sums = dtype == DType::kF32 ? Tolerance{2e-5, 5e-6} : Tolerance{6e-2, 1e-2};
-        OnEveryInstructionSet([&](const Backend& backend) {
-          AttentionCase actual(forest, heads, dtype, 52);
-          backend.ops.attention(backend.device, actual.Forward());
-          backend.ops.attention_backward(backend.device, actual.Backward());
-          // Scores of size up to 5 from 80 f32 additions, then averages of values of size 3.
-          ExpectClose("out", actual.out, expected.out, For(dtype, {5e-6, 2e-6}));
-          ExpectClose("lse", actual.lse, expected.lse, {3e-6, 1e-6});
-          ExpectClose("d_q", actual.d_q, expected.d_q, sums);
-          ExpectClose("d_k", actual.d_k, expected.d_k, sums);
-          ExpectClose("d_v", actual.d_v, expected.d_v, sums);
-        });
+        ExpectAttention(backend, Forest(kTrees[tree]), heads, dtype);
       }
 }
 
+// What GPU kernels have a width of their own for: up to 128 and up to 256; more heads in a group
+// than rows in a block.
+void TestShapes(const Backend& backend) {
+  struct Shape {
+    Heads heads;
+    Tree tree;
+  };
+  const Shape shapes[] = {{{2, 1, 128}, kTrees[2]},
+                          {{1, 1, 136}, kTrees[2]},
+                          {{2, 2, 256}, kTrees[2]},
+                          {{70, 1, 8}, {{-1, 0}, {9, 4}}}};
+  for (const Shape& shape : shapes)
+    for (DType dtype : kComputeTypes) {
+      const Context context("shape " + std::to_string(&shape - shapes) + " " + Name(dtype));
+      ExpectAttention(backend, Forest(shape.tree), shape.heads, dtype);
+    }
+}
+
+// A device may keep the tables of a batch: calls that name one have the bits of calls that do not.
+void TestBatches(const Backend& backend) {
+  const Heads heads = kHeads[0];
+  for (DType dtype : kComputeTypes)
+    for (size_t tree : {3, 3, 2, 4}) {
+      const Context context("batch of tree " + std::to_string(tree) + " " + Name(dtype));
+      const Forest forest(kTrees[tree]);
+      AttentionCase named(backend, forest, heads, dtype, 57);
+      AttentionCase unnamed(backend, forest, heads, dtype, 57);
+      for (AttentionCase* c : {&named, &unnamed}) {
+        AttentionBackwardArgs args = c->Backward();
+        args.forward.batch = c == &named ? 100 + tree : 0;
+        backend.ops.attention(backend.device, args.forward);
+        backend.ops.attention_backward(backend.device, args);
+      }
+      EXPECT(named.out == unnamed.out && named.d_q == unnamed.d_q);
+      EXPECT(named.d_k == unnamed.d_k && named.d_v == unnamed.d_v);
+    }
+}
+
 // Decoding asks for one token at a time, prefill in any pieces, without lse: the same bits.
-void TestPieces(const Backend& backend) {
+void TestPieces(const Backend& backend, DType dtype) {
   for (const Heads& heads : kHeads)
     for (int32_t piece : {1, 3, 16, 50}) {
       const Context context("pieces of " + std::to_string(piece) + " " + Label(heads, 3));
       const Forest forest(kTrees[3]);
-      AttentionCase whole(forest, heads, DType::kF32, 53), pieces(forest, heads, DType::kF32, 53);
+      AttentionCase whole(backend, forest, heads, dtype, 53);
+      AttentionCase pieces(backend, forest, heads, dtype, 53);
       backend.ops.attention(backend.device, whole.Forward());
       // Backwards, so that nothing is right because it was computed before.
       for (size_t s = forest.segments.size(); s-- > 0;)
@@ -231,7 +120,7 @@ void TestPieces(const Backend& backend) {
 }
 
 // One path of 150 tokens, uncut and cut: the outputs are equal bit for bit.
-void TestCuts(const Backend& backend) {
+void TestCuts(const Backend& backend, DType dtype) {
   const Tree uncut{{-1}, {150}};
   const Tree cuts[] = {{{-1, 0}, {64, 86}},
                        {{-1, 0}, {1, 149}},
@@ -241,14 +130,17 @@ void TestCuts(const Backend& backend) {
     for (const Tree& tree : cuts) {
       const Context context("cut " + Label(heads, size_t(&tree - cuts)));
       const Forest one(uncut), many(tree);
-      AttentionCase a(one, heads, DType::kF32, 54), b(many, heads, DType::kF32, 54);
+      AttentionCase a(backend, one, heads, dtype, 54);
+      AttentionCase b(backend, many, heads, dtype, 54);
       for (int64_t t = 0; t < one.tokens; ++t)
         for (int64_t g = 0; g < heads.kv_heads; ++g)
           for (int64_t k = 0; k < heads.head_dim; ++k) {
-            reference::KeyAt(b.Pages(), many.slots[size_t(t)], g, k) =
-                reference::KeyAt(a.Pages(), one.slots[size_t(t)], g, k);
-            reference::ValueAt(b.Pages(), many.slots[size_t(t)], g, k) =
-                reference::ValueAt(a.Pages(), one.slots[size_t(t)], g, k);
+            const KvPages from = a.Pages(), to = b.Pages();
+            const int64_t old_slot = one.slots[size_t(t)], slot = many.slots[size_t(t)];
+            reference::SetPageElement(to, reference::KeyIndex(to, slot, g, k),
+                                      reference::KeyAt(from, old_slot, g, k));
+            reference::SetPageElement(to, reference::ValueIndex(to, slot, g, k),
+                                      reference::ValueAt(from, old_slot, g, k));
           }
       EXPECT(a.q == b.q);
       backend.ops.attention(backend.device, a.Forward());
@@ -258,55 +150,35 @@ void TestCuts(const Backend& backend) {
     }
 }
 
-void TestQkvAlone(const Backend& backend) {
-  const Forest forest(kTrees[3]);
-  for (DType dtype : kComputeTypes) {
-    AttentionCase batch(forest, kHeads[0], dtype, 55), alone(forest, kHeads[0], dtype, 55);
-    backend.ops.qkv(backend.device, batch.Qkv(16, true));
-    backend.ops.qkv_backward(backend.device, batch.QkvBackward(16, true));
-    for (int64_t t = forest.tokens - 1; t >= 0; --t) {
-      QkvBackwardArgs args = alone.QkvBackward(16, true);
-      args.forward.qkv = alone.qkv.Slice(t, 1);
-      args.forward.q = alone.q.Slice(t, 1);
-      args.forward.positions += t;
-      args.forward.kv_slot += t;
-      backend.ops.qkv(backend.device, args.forward);
-      args.d_q = alone.d_q.Slice(t, 1);
-      args.d_k = alone.d_k.Slice(t, 1);
-      args.d_v = alone.d_v.Slice(t, 1);
-      args.d_qkv = alone.d_qkv.Slice(t, 1);
-      backend.ops.qkv_backward(backend.device, args);
-    }
-    EXPECT(alone.q == batch.q);
-    EXPECT(SameBits(alone.memory, batch.memory));
-    EXPECT(alone.d_qkv == batch.d_qkv);
-  }
-}
-
 void TestThreads() {
   const Forest forest(kTrees[3]);
   for (DType dtype : kComputeTypes)
-    for (const Heads& heads : kHeads)
-      ExpectSameOnThreads("attention " + Label(heads, 3), [&](const Backend& backend) {
-        AttentionCase c(forest, heads, dtype, 56);
-        backend.ops.qkv(backend.device, c.Qkv(heads.head_dim, true));
+    for (const Heads& heads : kHeads) {
+      const auto run = [&](const Backend& backend) {
+        AttentionCase c(backend, forest, heads, dtype, 56);
         backend.ops.attention(backend.device, c.Forward());
         backend.ops.attention_backward(backend.device, c.Backward());
-        backend.ops.qkv_backward(backend.device, c.QkvBackward(heads.head_dim, true));
-        return std::tuple(c.out.bytes(), c.lse, c.d_q.bytes(), c.d_k.bytes(), c.d_v.bytes(),
-                          c.d_qkv.bytes(), c.d_q_norm, c.d_k_norm);
-      });
+        return std::tuple(c.out.bytes(), c.lse, c.d_q.bytes(), c.d_k.bytes(), c.d_v.bytes());
+      };
+      ExpectSameOnThreads("attention " + Label(heads, 3), run);
+      // 16-byte copies and copies of single elements.
+      if (heads.head_dim == 64 || heads.head_dim == 20)
+        ExpectSameInAnyOrder("attention " + Label(heads, 3), run);
+    }
 }
 
 }  // namespace
 
 int main() {
-  TestQkv();
-  TestAttention();
-  OnEveryInstructionSet([](const Backend& backend) {
-    TestPieces(backend);
-    TestCuts(backend);
-    TestQkvAlone(backend);
+  OnEveryBackend([](const Backend& backend) {
+    TestAttention(backend);
+    TestShapes(backend);
+    TestBatches(backend);
+    for (DType dtype : kComputeTypes) {
+      const Context context(Name(dtype));
+      TestPieces(backend, dtype);
+      TestCuts(backend, dtype);
+    }
   });
   TestThreads();
   return Report();

@@ -1,4 +1,4 @@
-// Activations, AdamW, SumSquares and Axpby against native/reference.
+// Activations, AdamW, SumSquares and Axpby against native/reference; Burn.
 #include "reference/activation.h"
 #include "reference/optimizer.h"
 #include "reference/rows.h"
@@ -33,8 +33,8 @@ struct ActivationCase {
 };
 
 void TestActivation(const Backend& backend) {
-  constexpr int64_t kShapes[][3] = {{0, 16, 0}, {1, 1, 0},  {1, 64, 1},
-                                    {3, 5, 2},  {5, 33, 0}, {40, 500, 3}};
+  constexpr int64_t kShapes[][3] = {{0, 16, 0}, {1, 1, 0},    {1, 64, 1},  {3, 5, 2},
+                                    {5, 33, 0}, {2, 1100, 4}, {40, 500, 3}};
   for (const auto& [rows, width, gap] : kShapes)
     for (DType dtype : kComputeTypes)
       for (Activation kind : kKinds) {
@@ -152,30 +152,42 @@ void TestSums(const Backend& backend) {
   }
 }
 
+void TestBurn(const Backend& backend) {
+  for (DType dtype : kComputeTypes) {
+    const int64_t done = backend.ops.burn(backend.device, dtype, 2);
+    EXPECT(done > 0 && backend.ops.burn(backend.device, dtype, 6) == 3 * done);
+  }
+}
+
 void TestThreads() {
   Random random(14);
   const auto values = random.Normals(6000001);
-  ExpectSameOnThreads("sum_squares", [&](const Backend& backend) {
+  const auto sum = [&](const Backend& backend) {
     return backend.ops.sum_squares(backend.device, values.data(), int64_t(values.size()));
-  });
-  ExpectSameOnThreads("adamw", [&](const Backend& backend) {
+  };
+  ExpectSameOnThreads("sum_squares", sum);
+  ExpectSameInAnyOrder("sum_squares", sum);
+  const auto adamw = [&](const Backend& backend) {
     auto w = values, g = values, m = values, v = values;
     for (float& x : v) x *= x;
     backend.ops.adamw(backend.device, {w.data(), g.data(), m.data(), v.data(), 100003, 1e-3f, 0.9f,
                                        0.999f, 1e-8f, 0.01f, 1, 0.1f, 0.001f});
     return std::tuple(w, m, v);
-  });
+  };
+  ExpectSameOnThreads("adamw", adamw);
+  ExpectSameInAnyOrder("adamw", adamw);
 }
 
 }  // namespace
 
 int main() {
-  OnEveryInstructionSet([](const Backend& backend) {
+  OnEveryBackend([](const Backend& backend) {
     TestActivation(backend);
     TestActivationAlone(backend);
     TestActivationRange(backend);
     TestAdamW(backend);
     TestSums(backend);
+    TestBurn(backend);
   });
   TestThreads();
   return Report();

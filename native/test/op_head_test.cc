@@ -11,8 +11,8 @@ struct Shape {
   int64_t rows, width, vocabulary;
 };
 // Vocabularies below a panel, with a tail, of several slabs.
-constexpr Shape kShapes[] = {{0, 16, 20}, {1, 8, 1},      {1, 64, 17},   {3, 33, 100},
-                             {7, 64, 64}, {40, 48, 5003}, {70, 100, 900}};
+constexpr Shape kShapes[] = {{0, 16, 20}, {1, 8, 1},      {1, 64, 17},    {3, 33, 100},
+                             {7, 64, 64}, {40, 48, 5003}, {70, 100, 900}, {3, 16, 16500}};
 
 std::string Label(DType dtype, const Shape& s) {
   return std::string(Name(dtype)) + " " + std::to_string(s.rows) + "x" + std::to_string(s.width) +
@@ -74,7 +74,7 @@ void TestHead() {
       HeadCase expected(dtype, shape, 4, 31);
       reference::Head(expected.Forward(true));
       reference::HeadKl(expected.Kl());
-      OnEveryInstructionSet([&](const Backend& backend) {
+      OnEveryBackend([&](const Backend& backend) {
         const Context context("head " + Label(dtype, shape));
         HeadCase actual(dtype, shape, 4, 31);
         backend.ops.head(backend.device, actual.Forward(true));
@@ -99,7 +99,7 @@ void TestHeadBackward() {
       for (bool with_entropy : {false, true}) {
         HeadCase expected(dtype, shape, 3, 32);
         reference::HeadBackward(expected.Backward(with_entropy, true));
-        OnEveryInstructionSet([&](const Backend& backend) {
+        OnEveryBackend([&](const Backend& backend) {
           const Context context("head backward " + Label(dtype, shape));
           HeadCase actual(dtype, shape, 3, 32);
           backend.ops.head(backend.device, actual.Forward(false));
@@ -121,8 +121,7 @@ void TestHeadBackward() {
 
 // The promise that sampler, scorer and training forward rest on: a row's numbers do not depend on
 // its batch, nor on what else is asked for.
-void TestRowsAlone(const Backend& backend) {
-  const Shape shape{40, 100, 3001};
+void TestRowsAlone(const Backend& backend, const Shape& shape) {
   for (DType dtype : kComputeTypes) {
     const Context context("alone " + Label(dtype, shape));
     HeadCase batch(dtype, shape, 0, 34), alone = batch, bare = batch;
@@ -160,17 +159,24 @@ void TestRowsAlone(const Backend& backend) {
   }
 }
 
+auto All(const Backend& backend, DType dtype, const Shape& shape) {
+  HeadCase c(dtype, shape, 0, 40);
+  backend.ops.head(backend.device, c.Forward(true));
+  backend.ops.head_backward(backend.device, c.Backward(true, true));
+  backend.ops.head_kl(backend.device, c.Kl());
+  return std::tuple(c.logprob, c.entropy, c.lse, c.logits.bytes(), c.d_hidden.bytes(),
+                    c.d_weight.bytes(), c.kl);
+}
+
 void TestThreads() {
-  for (DType dtype : kComputeTypes)
+  for (DType dtype : kComputeTypes) {
     for (const Shape& shape : {Shape{40, 100, 3001}, Shape{1, 64, 9001}})
-      ExpectSameOnThreads("head " + Label(dtype, shape), [&](const Backend& backend) {
-        HeadCase c(dtype, shape, 0, 40);
-        backend.ops.head(backend.device, c.Forward(true));
-        backend.ops.head_backward(backend.device, c.Backward(true, true));
-        backend.ops.head_kl(backend.device, c.Kl());
-        return std::tuple(c.logprob, c.entropy, c.lse, c.logits.bytes(), c.d_hidden.bytes(),
-                          c.d_weight.bytes(), c.kl);
-      });
+      ExpectSameOnThreads("head " + Label(dtype, shape),
+                          [&](const Backend& backend) { return All(backend, dtype, shape); });
+    for (const Shape& shape : {Shape{40, 64, 300}, Shape{3, 20, 200}})
+      ExpectSameInAnyOrder("head " + Label(dtype, shape),
+                           [&](const Backend& backend) { return All(backend, dtype, shape); });
+  }
 }
 
 }  // namespace
@@ -178,7 +184,11 @@ void TestThreads() {
 int main() {
   TestHead();
   TestHeadBackward();
-  OnEveryInstructionSet(TestRowsAlone);
+  OnEveryInstructionSet([](const Backend& cpu) { TestRowsAlone(cpu, {40, 100, 3001}); });
+  OnEveryBackend([](const Backend& backend) {
+    TestRowsAlone(backend, {40, 32, 700});  // rows of whole 16 bytes, in f32 and in bf16
+    TestRowsAlone(backend, {5, 33, 300});
+  });
   TestThreads();
   return Report();
 }

@@ -114,25 +114,89 @@ void TestRowsAlone(const Backend& backend) {
       }
 }
 
+Tensor Columns(Tensor t, int64_t begin, int64_t count) {
+  t.data = static_cast<char*>(t.data) + size_t(begin) * SizeOf(t.dtype);
+  t.cols = count;
+  return t;
+}
+
+// The same numbers from a large batch and from a small one, from rows that are aligned and from
+// rows that are not, from all outputs and from a few: whichever tiles a backend takes for them.
+void TestTiles(const Backend& backend) {
+  const Shape shape{300, 40, 72};
+  for (DType dtype : kComputeTypes) {
+    const Context context("tiles " + Label(dtype, shape));
+    LinearCase dense(dtype, DType::kF32, shape, 0, 24);
+    LinearCase apart(dtype, DType::kF32, shape, 3, 24);  // an odd stride: nothing is aligned
+    for (LinearCase* c : {&dense, &apart}) {
+      backend.ops.linear(backend.device, c->Forward(true, true));
+      backend.ops.linear_input_grad(backend.device, c->InputGrad(true));
+      backend.ops.linear_weight_grad(backend.device, c->WeightGrad(true));
+    }
+    int different = 0;
+    for (int64_t t = 0; t < shape.tokens; ++t) {
+      for (int64_t o = 0; o < shape.out; ++o) different += dense.y.Get(t, o) != apart.y.Get(t, o);
+      for (int64_t i = 0; i < shape.in; ++i)
+        different += dense.d_x.Get(t, i) != apart.d_x.Get(t, i);
+    }
+    EXPECT(different == 0);
+    EXPECT(dense.d_weight == apart.d_weight);
+    EXPECT(dense.d_bias == apart.d_bias);
+
+    LinearCase alone(dtype, DType::kF32, shape, 0, 24);
+    for (int64_t t : {0, 1, 127, 128, 299}) {
+      LinearArgs forward = alone.Forward(true, true);
+      forward.x = alone.x.Slice(t, 1);
+      forward.y = alone.y.Slice(t, 1);
+      backend.ops.linear(backend.device, forward);
+      for (int64_t o = 0; o < shape.out; ++o) EXPECT(alone.y.Get(t, o) == dense.y.Get(t, o));
+    }
+    const int64_t first = 16, count = 9;
+    Random unused(1);
+    OwnedWeight before(DType::kF32, count, shape.in, unused);
+    std::vector<float> d_bias(alone.d_bias.begin() + first, alone.d_bias.begin() + first + count);
+    for (int64_t o = 0; o < count; ++o)
+      for (int64_t i = 0; i < shape.in; ++i) before.Set(o, i, alone.d_weight.Get(first + o, i));
+    backend.ops.linear_weight_grad(backend.device,
+                                   {Columns(alone.d_y.tensor(), first, count), alone.x.tensor(),
+                                    before.weight(), d_bias.data()});
+    for (int64_t o = 0; o < count; ++o) {
+      EXPECT(d_bias[size_t(o)] == dense.d_bias[size_t(first + o)]);
+      for (int64_t i = 0; i < shape.in; ++i)
+        EXPECT(before.Get(o, i) == dense.d_weight.Get(first + o, i));
+    }
+  }
+}
+
+auto All(const Backend& backend, DType dtype, const Shape& shape) {
+  LinearCase c(dtype, DType::kF32, shape, 0, 25);
+  backend.ops.linear(backend.device, c.Forward(true, true));
+  backend.ops.linear_input_grad(backend.device, c.InputGrad(true));
+  backend.ops.linear_weight_grad(backend.device, c.WeightGrad(true));
+  return std::tuple(c.y.bytes(), c.d_x.bytes(), c.d_weight.bytes(), c.d_bias);
+}
+
 void TestThreads() {
-  for (DType dtype : kComputeTypes)
+  for (DType dtype : kComputeTypes) {
     for (const Shape& shape : {Shape{150, 200, 340}, Shape{1, 300, 700}})
-      ExpectSameOnThreads("linear " + Label(dtype, shape), [&](const Backend& backend) {
-        LinearCase c(dtype, DType::kF32, shape, 0, 25);
-        backend.ops.linear(backend.device, c.Forward(true, true));
-        backend.ops.linear_input_grad(backend.device, c.InputGrad(true));
-        backend.ops.linear_weight_grad(backend.device, c.WeightGrad(true));
-        return std::tuple(c.y.bytes(), c.d_x.bytes(), c.d_weight.bytes(), c.d_bias);
-      });
+      ExpectSameOnThreads("linear " + Label(dtype, shape),
+                          [&](const Backend& backend) { return All(backend, dtype, shape); });
+    // Every tile, with and without aligned rows.
+    for (const Shape& shape :
+         {Shape{70, 136, 72}, Shape{20, 40, 24}, Shape{9, 80, 8}, Shape{70, 70, 70}})
+      ExpectSameInAnyOrder("linear " + Label(dtype, shape),
+                           [&](const Backend& backend) { return All(backend, dtype, shape); });
+  }
 }
 
 }  // namespace
 
 int main() {
-  OnEveryInstructionSet([](const Backend& backend) {
+  OnEveryBackend([](const Backend& backend) {
     TestLinear(backend);
     TestGradients(backend);
     TestRowsAlone(backend);
+    TestTiles(backend);
   });
   TestThreads();
   return Report();

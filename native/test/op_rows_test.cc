@@ -12,9 +12,10 @@ namespace {
 struct Shape {
   int64_t rows, cols, gap;
 };
-// Tails of every kind, no row, one row, strides above the width, several tasks (the last two).
-constexpr Shape kShapes[] = {{0, 16, 0}, {1, 1, 0},   {1, 64, 0},   {3, 5, 2},
-                             {4, 33, 3}, {2, 100, 0}, {70, 576, 0}, {200, 260, 7}};
+// Tails of every kind, no row, one row, strides above the width, long rows, several tasks (the last
+// two).
+constexpr Shape kShapes[] = {{0, 16, 0},  {1, 1, 0},    {1, 64, 0},   {3, 5, 2},    {4, 33, 3},
+                             {2, 100, 0}, {3, 2500, 4}, {2, 4101, 0}, {70, 576, 0}, {200, 260, 7}};
 
 std::string Label(const Shape& s) {
   return std::to_string(s.rows) + "x" + std::to_string(s.cols) + "+" + std::to_string(s.gap);
@@ -34,7 +35,8 @@ void TestEmbed(const Backend& backend) {
         for (bool accumulate : {false, true}) {
           const Context context(std::string("embed ") + Name(dtype) + " " + Label(shape));
           Random random(1);
-          const OwnedWeight table(dtype, kVocabulary, shape.cols, random, 1, panels ? kPanel : 1);
+          const OwnedWeight table(dtype, kVocabulary, shape.cols, random, 1,
+                                  panels ? reference::panel_width : 1);
           const auto ids = Ids(shape.rows, kVocabulary, random);
           Matrix out(DType::kF32, shape.rows, shape.cols, shape.gap);
           if (accumulate) out = Matrix(DType::kF32, shape.rows, shape.cols, shape.gap, random);
@@ -55,7 +57,8 @@ void TestEmbedBackward(const Backend& backend) {
       Random random(2);
       const auto ids = Ids(shape.rows, 37, random);
       const Matrix d_out(DType::kF32, shape.rows, shape.cols, shape.gap, random);
-      OwnedWeight d_table(DType::kF32, 37, shape.cols, random, 1, panels ? kPanel : 1);
+      OwnedWeight d_table(DType::kF32, 37, shape.cols, random, 1,
+                          panels ? reference::panel_width : 1);
       OwnedWeight expected = d_table;
       EmbedBackwardArgs args{ids.data(), shape.rows, d_out.tensor(), d_table.weight(), panels};
       backend.ops.embed_backward(backend.device, args);
@@ -109,7 +112,7 @@ void TestNorm(const Backend& backend) {
         NormCase actual(kind, dtype, shape, 3), expected(kind, dtype, shape, 3);
         backend.ops.norm(backend.device, actual.Forward());
         reference::Norm(expected.Forward());
-        // Means of up to 600 f32 terms in a tree, then three roundings. Of one column about its
+        // Means of up to 4101 f32 terms in a tree, then three roundings. Of one column about its
         // own mean nothing is left but noise times 1 / sqrt(eps), which is why 1e-5 stands here.
         ExpectClose("y", actual.y, expected.y, For(dtype, {1e-5, 1e-6}));
         ExpectClose("stats", actual.stats, expected.stats, {1e-6, 1e-6});
@@ -154,6 +157,27 @@ void TestNormRowsAlone(const Backend& backend) {
     }
 }
 
+// Nor does it matter where rows lie: those without gaps can be read in larger pieces.
+void TestNormPlaces(const Backend& backend) {
+  for (DType dtype : kComputeTypes)
+    for (NormKind kind : {NormKind::kRms, NormKind::kLayer})
+      for (int64_t cols : {200, 2500}) {
+        NormCase together(kind, dtype, {9, cols, 0}, 8), apart(kind, dtype, {9, cols, 3}, 8);
+        for (NormCase* c : {&together, &apart}) {
+          backend.ops.norm(backend.device, c->Forward());
+          backend.ops.norm_backward(backend.device, c->Backward());
+        }
+        bool same = true;
+        for (int64_t r = 0; r < 9; ++r)
+          for (int64_t c = 0; c < cols; ++c)
+            same = same && together.y.Get(r, c) == apart.y.Get(r, c) &&
+                   together.d_x.Get(r, c) == apart.d_x.Get(r, c);
+        EXPECT(same);
+        EXPECT(SameBits(together.stats, apart.stats));
+        EXPECT(SameBits(together.d_weight, apart.d_weight));
+      }
+}
+
 void TestMoves(const Backend& backend) {
   for (const Shape& shape : kShapes) {
     const Context context("moves " + Label(shape));
@@ -194,13 +218,15 @@ void TestNotANumber(const Backend& backend) {
 
 void TestThreads() {
   const Shape shape{300, 260, 0};
-  ExpectSameOnThreads("norm and its backward", [&](const Backend& backend) {
+  const auto norm = [&](const Backend& backend) {
     NormCase c(NormKind::kLayer, DType::kF32, shape, 6);
     backend.ops.norm(backend.device, c.Forward());
     backend.ops.norm_backward(backend.device, c.Backward());
     return std::tuple(c.y.bytes(), c.d_x.bytes(), c.d_weight, c.d_bias);
-  });
-  ExpectSameOnThreads("embed backward and scatter", [&](const Backend& backend) {
+  };
+  ExpectSameOnThreads("norm and its backward", norm);
+  ExpectSameInAnyOrder("norm and its backward", norm);
+  const auto additions = [&](const Backend& backend) {
     Random random(7);
     const auto ids = Ids(shape.rows, 20, random);
     const Matrix d_out(DType::kF32, shape.rows, shape.cols, 0, random);
@@ -212,17 +238,20 @@ void TestThreads() {
     sum.Fill(0);
     backend.ops.scatter_add_rows(backend.device, d_out.tensor(), rows.data(), sum.tensor());
     return std::tuple(d_table.bytes(), sum.bytes());
-  });
+  };
+  ExpectSameOnThreads("embed backward and scatter", additions);
+  ExpectSameInAnyOrder("embed backward and scatter", additions);
 }
 
 }  // namespace
 
 int main() {
-  OnEveryInstructionSet([](const Backend& backend) {
+  OnEveryBackend([](const Backend& backend) {
     TestEmbed(backend);
     TestEmbedBackward(backend);
     TestNorm(backend);
     TestNormRowsAlone(backend);
+    TestNormPlaces(backend);
     TestMoves(backend);
     TestNotANumber(backend);
   });

@@ -17,11 +17,12 @@ constexpr Shape kShapes[] = {{1, 1, true},  {16, 2, true},  {33, 15, true}, {100
 
 struct SplitCase {
   SplitCase(const Shape& shape, bool with_low) {
-    const int64_t packed = shape.panels
-                               ? WeightElements(DType::kBF16, shape.rows, shape.cols, kPanel)
-                               : shape.rows * shape.cols;
-    const int64_t plain = shape.panels ? WeightElements(DType::kF32, shape.rows, shape.cols, kPanel)
-                                       : shape.rows * shape.cols;
+    const int64_t packed =
+        shape.panels ? WeightElements(DType::kBF16, shape.rows, shape.cols, reference::panel_width)
+                     : shape.rows * shape.cols;
+    const int64_t plain =
+        shape.panels ? WeightElements(DType::kF32, shape.rows, shape.cols, reference::panel_width)
+                     : shape.rows * shape.cols;
     high.resize(size_t(packed));
     low.resize(size_t(packed));
     flat.resize(size_t(plain));
@@ -34,7 +35,8 @@ struct SplitCase {
         uint32_t bits = 0x3f000000u + uint32_t(random.Below(1 << 24));
         if (random.Below(4) == 0) bits = (bits & 0xffff0000u) | 0x8000u;
         if (random.Below(2) == 0) bits |= 0x80000000u;
-        std::memcpy(&flat[size_t(reference::FlatIndex(weight, r, c, kPanel))], &bits, 4);
+        std::memcpy(&flat[size_t(reference::FlatIndex(weight, r, c, reference::panel_width))],
+                    &bits, 4);
       }
   }
 
@@ -76,7 +78,8 @@ void TestAdamW(const Backend& backend) {
     std::vector<float> g(split.flat.size());
     for (int64_t r = 0; r < shape.rows; ++r)
       for (int64_t c = 0; c < shape.cols; ++c)
-        g[size_t(reference::FlatIndex(split.weight, r, c, kPanel))] = float(random.Normal());
+        g[size_t(reference::FlatIndex(split.weight, r, c, reference::panel_width))] =
+            float(random.Normal());
     std::vector<float> m(g.size()), v(g.size()), m_plain = m, v_plain = v;
     for (int step = 1; step <= 3; ++step) {
       std::vector<float> g_split = g, g_plain = g;
@@ -112,7 +115,7 @@ void TestAdamW(const Backend& backend) {
 }  // namespace
 
 int main() {
-  OnEveryInstructionSet([](const Backend& backend) {
+  OnEveryBackend([](const Backend& backend) {
     TestRoundTrip(backend);
     TestAdamW(backend);
   });

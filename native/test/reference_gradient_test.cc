@@ -217,9 +217,9 @@ void TestAttention() {
     for (int64_t t = 0; t < segment.length; ++t)
       for (int64_t k = 0; k < dim; ++k) {
         const int64_t slot = segment.pages[0] * kPage + t, row = segment.row + t;
-        ExpectGradient("k", &reference::KeyAt(kv, slot, 0, k), 1, loss,
+        ExpectGradient("k", kv.f32() + reference::KeyIndex(kv, slot, 0, k), 1, loss,
                        [&](int64_t) { return d_k.Get(row, k); });
-        ExpectGradient("v", &reference::ValueAt(kv, slot, 0, k), 1, loss,
+        ExpectGradient("v", kv.f32() + reference::ValueIndex(kv, slot, 0, k), 1, loss,
                        [&](int64_t) { return d_v.Get(row, k); });
       }
 }

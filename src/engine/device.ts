@@ -1,4 +1,5 @@
-// The machine as the engine sees it, and the two settings that belong to no model.
+// The machine as the engine sees it, the devices that models run on, and the two settings that
+// belong to no model.
 import { AlignlabError } from '../errors.js';
 import { guarded, native, settle } from './native.js';
 
@@ -13,6 +14,57 @@ export interface EngineInfo {
   /** Bytes that they may hold together; 0 when only the machine limits them. */
   readonly byteLimit: number;
 }
+
+/**
+ * Where a model runs: 'cuda' is 'cuda:0'; 'auto' is what the variable ALIGNLAB_DEVICE names, else the
+ * CPU.
+ */
+export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
+
+/** The name without choices. */
+export type DeviceName = 'cpu' | `cuda:${number}`;
+
+/** Throws DEVICE_UNAVAILABLE for a name that is none. Opens nothing. */
+export const deviceName = (device: Device = 'auto'): DeviceName => {
+  const named = device === 'auto' ? process.env.ALIGNLAB_DEVICE || 'cpu' : device;
+  if (named === 'cpu') return named;
+  if (named === 'cuda') return 'cuda:0';
+  const number = /^cuda:(\d{1,3})$/.exec(named)?.[1];
+  if (number !== undefined) return `cuda:${Number(number)}`;
+  throw new AlignlabError(
+    'DEVICE_UNAVAILABLE',
+    `There is no device "${named}". Use 'cpu', 'cuda' or 'cuda:N', in ALIGNLAB_DEVICE too.`,
+  );
+};
+
+/** -1 for the CPU, as the addon counts. */
+export const deviceNumber = (name: DeviceName): number =>
+  name === 'cpu' ? -1 : Number(name.slice('cuda:'.length));
+
+export interface CudaInfo {
+  readonly devices: readonly {
+    readonly name: string;
+    /** Compute capability, such as '9.0'. */
+    readonly capability: string;
+    readonly multiprocessors: number;
+    readonly totalBytes: number;
+    readonly freeBytes: number;
+  }[];
+  /** Why there is none; empty where there is one. */
+  readonly reason: string;
+}
+
+/** NVIDIA GPUs that the engine can use. Opens the CUDA library, if it is there. */
+export const cudaInfo = (): CudaInfo => {
+  const { devices, reason } = guarded(() => native().cuda());
+  return {
+    devices: devices.map(({ major, minor, ...rest }) => ({
+      ...rest,
+      capability: `${major}.${minor}`,
+    })),
+    reason,
+  };
+};
 
 export const engineInfo = (): EngineInfo => {
   const { instructionSets, hardwareThreads } = native().describe();

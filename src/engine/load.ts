@@ -3,6 +3,7 @@ import { type Checkpoint, readCheckpoint } from '../checkpoint/checkpoint.js';
 import { type ModelDescription, describeModel } from '../checkpoint/config.js';
 import type { JsonObject } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
+import { type Device, type DeviceName, deviceName, deviceNumber } from './device.js';
 import { ModelHandle } from './handle.js';
 import { guarded, native } from './native.js';
 import { rangesOfFile } from './tensors.js';
@@ -10,8 +11,8 @@ import { rangesOfFile } from './tensors.js';
 export type Dtype = 'f32' | 'bf16';
 
 export interface ModelOptions {
-  /** 'cpu'; 'auto' takes the best there is. Default 'auto'. */
-  readonly device?: 'auto' | 'cpu';
+  /** Default 'auto'. */
+  readonly device?: Device;
   /** Of weights and activations in the products. Default: as the checkpoint, bf16 for f16. */
   readonly dtype?: Dtype;
   /** false leaves out master weights and gradients. Default true. */
@@ -38,15 +39,8 @@ export interface LoadedModel {
   readonly source: Checkpoint | null;
   readonly dtype: Dtype;
   readonly trainable: boolean;
+  readonly device: DeviceName;
 }
-
-const checkDevice = (device: string): void => {
-  if (device === 'auto' || device === 'cpu') return;
-  throw new AlignlabError(
-    'DEVICE_UNAVAILABLE',
-    `device "${device}" is not available in this build. Use 'auto' or 'cpu'.`,
-  );
-};
 
 export const checkDtype = (dtype: string): void => {
   if (dtype === 'f32' || dtype === 'bf16') return;
@@ -105,9 +99,14 @@ const changedBy = (
   return scalarHead === undefined ? cut : withScalarHead(cut, scalarHead);
 };
 
-const makeHandle = ({ shape }: ModelDescription, dtype: Dtype, trainable: boolean): ModelHandle => {
+const makeHandle = (
+  { shape }: ModelDescription,
+  { dtype, trainable, device }: Pick<LoadedModel, 'dtype' | 'trainable' | 'device'>,
+): ModelHandle => {
   checkDtype(dtype);
-  return new ModelHandle(guarded(() => new (native().NativeModel)(shape, dtype, trainable)));
+  const { NativeModel } = native();
+  const number = deviceNumber(device);
+  return new ModelHandle(guarded(() => new NativeModel(shape, dtype, trainable, number)));
 };
 
 /** Fills a new handle; a failure disposes it. */
@@ -128,13 +127,13 @@ const deviationOf = ({ initializer_range: range }: JsonObject): number =>
   typeof range === 'number' && range >= 0 ? range : defaultDeviation;
 
 export const loadModel = async (folder: string, options: LoadOptions): Promise<LoadedModel> => {
-  const { device = 'auto', trainable = true, scalarHead, signal } = options;
-  checkDevice(device);
+  const { trainable = true, scalarHead, signal } = options;
+  const device = deviceName(options.device);
   const checkpoint = await readCheckpoint(folder);
   const dtype = options.dtype ?? (checkpoint.dtype === 'F32' ? 'f32' : 'bf16');
   const changed = changedBy(checkpoint, options);
   const description = changed ?? checkpoint;
-  const handle = makeHandle(description, dtype, trainable);
+  const handle = makeHandle(description, { dtype, trainable, device });
   await filled(handle, async () => {
     if (scalarHead !== undefined) {
       const deviation = deviationOf(description.config);
@@ -150,24 +149,24 @@ export const loadModel = async (folder: string, options: LoadOptions): Promise<L
       signal,
     );
   });
-  return { handle, description, source: changed ? null : checkpoint, dtype, trainable };
+  return { handle, description, source: changed ? null : checkpoint, dtype, trainable, device };
 };
 
 export const createModel = async (
   config: JsonObject,
-  { device = 'auto', dtype = 'f32', trainable = true, seed = 0, signal }: CreateOptions,
+  { dtype = 'f32', trainable = true, seed = 0, signal, ...rest }: CreateOptions,
 ): Promise<LoadedModel> => {
-  checkDevice(device);
+  const device = deviceName(rest.device);
   checkSeed(seed);
   const description = describeModel(config, 'the config');
-  const handle = makeHandle(description, dtype, trainable);
+  const handle = makeHandle(description, { dtype, trainable, device });
   await filled(handle, () =>
     handle.run(
       (model) => model.initialise(BigInt.asUintN(64, BigInt(seed)), deviationOf(config)),
       signal,
     ),
   );
-  return { handle, description, source: null, dtype, trainable };
+  return { handle, description, source: null, dtype, trainable, device };
 };
 
 /** The weights of a folder into a model that is there. Both must describe the very same model. */

@@ -4,6 +4,7 @@ import type { ModelDescription } from '../checkpoint/config.js';
 import type { JsonObject } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
 import { type Batch, type BatchOptions, packForest } from './batch.js';
+import type { DeviceName } from './device.js';
 import { ForwardPass } from './forward-pass.js';
 import { type Generation, type Prompt, type SamplingOptions, whole } from './generate.js';
 import { runGeneration } from './generate-run.js';
@@ -49,13 +50,15 @@ export class LanguageModel implements AsyncDisposable {
 
   readonly dtype: Dtype;
   readonly trainable: boolean;
+  readonly device: DeviceName;
 
-  private constructor({ handle, description, source, dtype, trainable }: LoadedModel) {
+  private constructor({ handle, description, source, dtype, trainable, device }: LoadedModel) {
     this.#handle = handle;
     this.#description = description;
     this.#source = source;
     this.dtype = dtype;
     this.trainable = trainable;
+    this.device = device;
   }
 
   /**
@@ -205,6 +208,7 @@ export class LanguageModel implements AsyncDisposable {
       source: this.#source,
       dtype,
       trainable,
+      device: this.device,
     });
   }
 

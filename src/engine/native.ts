@@ -212,11 +212,22 @@ export interface MemoryEstimate {
   readonly training: number;
 }
 
+export interface NativeCudaDevice {
+  readonly name: string;
+  readonly major: number;
+  readonly minor: number;
+  readonly multiprocessors: number;
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+}
+
 export interface Native {
   readonly NativeModel: new (
     shape: ModelShape,
     dtype: NativeDtype,
     trainable: boolean,
+    /** -1, or left out: the CPU; else a CUDA device's number. */
+    device?: number,
   ) => NativeModel;
   readonly NativeLearner: new (
     settings: NativeLearnerSettings,
@@ -227,6 +238,7 @@ export interface Native {
     instructionSets: { name: string; supported: boolean }[];
     hardwareThreads: number;
   };
+  cuda(): { devices: NativeCudaDevice[]; reason: string };
   state(): { instructionSet: string; threads: number; bytesInUse: number; byteLimit: number };
   setThreads(threads: number): NativeCall<void>;
   setMemoryLimit(bytes: number): void;
@@ -242,7 +254,7 @@ export interface Native {
 }
 
 /** Of native/backend/backend.h. */
-const abi = 2;
+const abi = 3;
 
 const load = (): Native => {
   let addon: Native;

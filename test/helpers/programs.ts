@@ -25,7 +25,7 @@ export const runProgram = (
         ...args,
       ],
       // A program that hangs is a failure, not an endless test.
-      { env: { ...process.env, ...environment }, timeout: 120_000, killSignal: 'SIGKILL' },
+      { env: { ...process.env, ...environment }, timeout: 600_000, killSignal: 'SIGKILL' },
     );
     const out = { stdout: '', stderr: '' };
     child.stdout.on('data', (text) => (out.stdout += String(text)));

@@ -40,7 +40,7 @@ inline void FillPath(const AttentionSegment* segments, int32_t segment, int64_t 
 }
 
 inline const float* PageKeys(const KvPages& kv, int32_t page, int64_t kv_head) {
-  return kv.data + page * kv.page_stride + 2 * kv_head * kPage * kv.head_dim;
+  return kv.f32() + page * kv.page_stride + 2 * kv_head * kPage * kv.head_dim;
 }
 inline const float* PageValues(const KvPages& kv, int32_t page, int64_t kv_head) {
   return PageKeys(kv, page, kv_head) + kPage * kv.head_dim;

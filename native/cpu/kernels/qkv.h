@@ -89,7 +89,7 @@ void QkvTokens(const QkvArgs& args, int64_t begin, int64_t count, float* rows) {
   const int64_t dim = args.head_dim, width = RoundUp(dim, kLanes);
   const int64_t heads = args.heads, kv_heads = args.kv_heads;
   const int64_t slot = args.kv_slot[begin], place = slot % kPage;
-  float* page = args.kv.data + slot / kPage * args.kv.page_stride;
+  float* page = args.kv.f32() + slot / kPage * args.kv.page_stride;
   float* x = rows + kv_heads * kLanes * width;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t token = begin + i;

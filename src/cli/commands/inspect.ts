@@ -1,7 +1,7 @@
 // alignlab inspect: what this machine offers, and what a checkpoint is and needs.
 import { Command } from 'commander';
 import { type Checkpoint, readCheckpoint } from '../../checkpoint/checkpoint.js';
-import { type EngineInfo, engineInfo } from '../../engine/device.js';
+import { type CudaInfo, type EngineInfo, cudaInfo, engineInfo } from '../../engine/device.js';
 import type { Dtype } from '../../engine/load.js';
 import { LanguageModel } from '../../engine/model.js';
 import { packageVersion } from '../../version.js';
@@ -15,7 +15,6 @@ interface Options {
 
 const machineLines = (info: EngineInfo): string[][] => [
   ['alignlab', packageVersion],
-  ['device', 'cpu (the only one of this build)'],
   [
     'instruction sets',
     info.instructionSets
@@ -27,6 +26,14 @@ const machineLines = (info: EngineInfo): string[][] => [
   ],
   ['threads', `${info.threads} of ${info.hardwareThreads}`],
 ];
+
+const gpuLines = ({ devices, reason }: CudaInfo): string[][] =>
+  devices.length === 0
+    ? [['cuda', `none: ${reason}`]]
+    : devices.map(({ name, capability, freeBytes, totalBytes }, i) => [
+        `cuda:${i}`,
+        `${name}, compute capability ${capability}, ${bytes(freeBytes)} of ${bytes(totalBytes)} free`,
+      ]);
 
 const checkpointLines = (checkpoint: Checkpoint): string[][] => {
   const { shape, family } = checkpoint;
@@ -76,10 +83,11 @@ export const inspectCommand = new Command('inspect')
     if (options.json) {
       const { family, shape, parameters, dtype } = checkpoint ?? {};
       const model = checkpoint && { family: family?.modelType, parameters, dtype, shape };
-      print(JSON.stringify({ version: packageVersion, ...info, checkpoint: model, memory }));
+      const cuda = cudaInfo();
+      print(JSON.stringify({ version: packageVersion, ...info, cuda, checkpoint: model, memory }));
       return;
     }
-    print(table(machineLines(info)));
+    print(table([...machineLines(info), ...gpuLines(cudaInfo())]));
     if (!checkpoint || !memory) return;
     print('');
     print(table(checkpointLines(checkpoint)));

@@ -25,7 +25,11 @@ const modelKeys = {
     'of weights in products; master weights are always float32; auto: as the checkpoint',
     { default: 'auto' },
   ),
-  device: model.text(z.enum(['auto', 'cpu']), 'where it runs', { default: 'auto' }),
+  device: model.text(
+    z.union([z.enum(['auto', 'cpu', 'cuda']), z.templateLiteral(['cuda:', z.int().min(0)])]),
+    'where it runs: cpu, cuda, cuda:N; auto: as ALIGNLAB_DEVICE says, else cpu',
+    { default: 'auto' },
+  ),
   threads: model.number(whole(1).nullable(), 'of the engine; results do not depend on it', {
     default: null,
   }),

@@ -1,0 +1,130 @@
+// The first argument of every CUDA operation: a runtime with its stream, room for what one
+// operation needs besides its arguments, and copies of the index arrays that stay for a whole
+// batch.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "backend/backend.h"
+#include "cuda/cublas.h"
+#include "cuda/runtime.h"
+
+namespace alignlab::cuda {
+
+// Memory that grows: what was handed out since the last Reset stays where it is.
+class Room {
+ public:
+  Room(Runtime& runtime, bool pinned) : runtime_(runtime), pinned_(pinned) {}
+  ~Room();
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+
+  // Aligned to 256 bytes. Throws OUT_OF_MEMORY.
+  void* Take(size_t bytes);
+  // Everything is free again, in one block as large as all of them were.
+  void Reset();
+  size_t bytes() const;
+
+ private:
+  struct Block {
+    char* data;
+    size_t bytes;
+  };
+  void Add(size_t bytes);
+  void ReleaseAll() noexcept;
+
+  Runtime& runtime_;
+  bool pinned_;
+  std::vector<Block> blocks_;
+  size_t used_ = 0;  // of the last block
+};
+
+// Index arrays that every block of the model reads, kept on the device for as long as the calls
+// name the same batch.
+enum class BatchArray { kPositions, kSlots, kSegments, kPages, kRuns, kTiles, kTreeTiles, kCount };
+
+class CudaBackend;
+
+class Device {
+ public:
+  explicit Device(int ordinal, CudaBackend* owner = nullptr);
+
+  CudaBackend* owner() const { return owner_; }
+
+  Runtime& runtime() { return runtime_; }
+  const GpuProperties& properties() const { return properties_; }
+  void* stream() const { return runtime_.stream(); }
+
+  // Exact, as a device is at first: a row's bits do not depend on its batch. Else large products
+  // go to cuBLASLt, where the machine has it.
+  void SetExact(bool exact) { cublas_ = exact ? nullptr : runtime_.OpenCublas(); }
+  void UseCublas(std::unique_ptr<Cublas> cublas) { cublas_ = std::move(cublas); }
+  Cublas* cublas() const { return cublas_.get(); }  // null: not used
+
+  // Device memory until the end of the operation, not cleared.
+  template <class T>
+  T* Scratch(int64_t count) {
+    return static_cast<T*>(scratch_.Take(size_t(count) * sizeof(T)));
+  }
+  // A copy on the device of `count` elements of the host's memory, until the end of the operation.
+  template <class T>
+  const T* Stage(const T* host, int64_t count) {
+    return static_cast<const T*>(StageBytes(host, size_t(count) * sizeof(T)));
+  }
+  // The same, kept while `batch` is the same number and not 0.
+  template <class T>
+  const T* StageBatch(BatchArray which, uint64_t batch, const T* host, int64_t count) {
+    return static_cast<const T*>(BatchBytes(which, batch, host, size_t(count) * sizeof(T)));
+  }
+  // The kept array of this batch, or null when it has to be staged.
+  const void* Kept(BatchArray which, uint64_t batch) const;
+  // Host memory that the device fills: CopyOut waits.
+  template <class T>
+  void CopyOut(T* host, const T* data, int64_t count) {
+    runtime_.CopyOut(host, data, size_t(count) * sizeof(T));
+  }
+
+  void EndOperation();
+
+ private:
+  const void* StageBytes(const void* host, size_t bytes);
+  const void* BatchBytes(BatchArray which, uint64_t batch, const void* host, size_t bytes);
+
+  struct KeptArray {
+    uint64_t batch = 0;
+    void* data = nullptr;
+    size_t bytes = 0;
+  };
+  struct KeptArrays {
+    explicit KeptArrays(Runtime& r) : runtime(r) {}
+    ~KeptArrays();
+    Runtime& runtime;
+    KeptArray of[int(BatchArray::kCount)];
+  };
+
+  CudaBackend* owner_;
+  GpuProperties properties_;
+  Runtime runtime_;
+  Room scratch_, pinned_;
+  KeptArrays kept_;
+  std::unique_ptr<Cublas> cublas_;
+};
+
+// Each operation has one while it runs: what it took from the device is free when it ends. Kernels
+// run in the order of the stream, so the next operation may take the same memory at once.
+class Operation {
+ public:
+  explicit Operation(void* device) : device_(*static_cast<Device*>(device)) {}
+  ~Operation() noexcept(false) { device_.EndOperation(); }
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+
+  Device* operator->() const { return &device_; }
+  Device& device() const { return device_; }
+
+ private:
+  Device& device_;
+};
+
+}  // namespace alignlab::cuda

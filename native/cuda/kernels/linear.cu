@@ -1,0 +1,88 @@
+// Linear, LinearInputGrad, LinearWeightGrad.
+#include "cuda/kernels/linear.h"
+#include "cuda/operations.h"
+
+namespace alignlab::cuda {
+
+namespace {
+
+constexpr int kThreads = 128;
+// Rows that one thread adds up: a constant, since it decides how a column's sum is grouped.
+constexpr int64_t kRowsOfSum = 64;
+
+// partial[chunk][col]: the sum of the chunk's rows, ascending.
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    ColumnSums(const T* x, int64_t stride, int64_t rows, int64_t cols, float* partial) {
+  const int64_t c = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  if (c >= cols) return;
+  const int64_t first = blockIdx.y * kRowsOfSum;
+  const int64_t end = first + kRowsOfSum < rows ? first + kRowsOfSum : rows;
+  float sum = 0;
+  for (int64_t r = first; r < end; ++r) sum += LoadElement(x + r * stride + c);
+  partial[blockIdx.y * cols + c] = sum;
+}
+
+__global__ void __launch_bounds__(kThreads)
+    AddChunks(const float* partial, int64_t chunks, int64_t cols, float* to) {
+  const int64_t c = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  if (c >= cols) return;
+  float sum = 0;
+  for (int64_t i = 0; i < chunks; ++i) sum += partial[i * cols + c];
+  to[c] += sum;
+}
+
+template <class T>
+void AddColumnSums(Device& device, const Tensor& x, float* to) {
+  const int64_t blocks = CeilDiv(x.cols, kThreads), chunks = CeilDiv(x.rows, kRowsOfSum);
+  float* partial = device.Scratch<float>(chunks * x.cols);
+  Launch(device, ColumnSums<T>, {blocks, chunks}, kThreads, 0, static_cast<const T*>(x.data),
+         x.stride, x.rows, x.cols, partial);
+  Launch(device, AddChunks, {blocks}, kThreads, 0, partial, chunks, x.cols, to);
+}
+
+template <class T>
+void WeightGrad(Device& device, const LinearWeightGradArgs& args) {
+  const Weight& w = args.d_weight;
+  const Tensor to{w.data, DType::kF32, w.out, w.in, w.in};
+  WeightGradProduct<T>(device, {ViewOf<T>(args.d_y), ViewOf<T>(args.x), w.out, w.in, args.x.rows},
+                       {to, nullptr, true});
+  if (args.d_bias) AddColumnSums<T>(device, args.d_y, args.d_bias);
+}
+
+// body(T()) with the type of the elements.
+template <class Body>
+void WithType(DType dtype, const Body& body) {
+  dtype == DType::kF32 ? body(float()) : body(uint16_t());
+}
+
+}  // namespace
+
+void Linear(void* device, const LinearArgs& args) {
+  const Operation op(device);
+  const Weight& w = args.weight;
+  WithType(w.dtype, [&](auto type) {
+    using T = decltype(type);
+    ForwardProduct<T>(op.device(), {ViewOf<T>(args.x), ViewOf<T>(w), args.x.rows, w.out, w.in},
+                      {args.y, args.bias, args.accumulate});
+  });
+}
+
+void LinearInputGrad(void* device, const LinearInputGradArgs& args) {
+  const Operation op(device);
+  const Weight& w = args.weight;
+  WithType(w.dtype, [&](auto type) {
+    using T = decltype(type);
+    InputGradProduct<T>(op.device(),
+                        {ViewOf<T>(args.d_y), ViewOf<T>(w), args.d_y.rows, w.in, w.out},
+                        {args.d_x, nullptr, args.accumulate});
+  });
+}
+
+void LinearWeightGrad(void* device, const LinearWeightGradArgs& args) {
+  if (args.x.rows == 0) return;
+  const Operation op(device);
+  WithType(args.x.dtype, [&](auto type) { WeightGrad<decltype(type)>(op.device(), args); });
+}
+
+}  // namespace alignlab::cuda

@@ -1,0 +1,120 @@
+// Products A B^T by tiles: copies of the next pieces run while a tile multiplies the present one.
+// Any of the tiles gives the same bits (tile_bf16.h, tile_f32.h), so shapes choose freely.
+#pragma once
+
+#include "cuda/kernels/tile_bf16.h"
+#include "cuda/kernels/tile_f32.h"
+#include "cuda/launch.h"
+
+namespace alignlab::cuda {
+
+// A: (m, depth) and B: (n, depth), in memory as their Along says.
+template <class T>
+struct Operands {
+  MatrixView<T> a, b;
+  int64_t m, n, depth;
+};
+
+template <class Tile, int kStages>
+constexpr int kPieceBytes = kStages * (Tile::PieceA::kBytes + Tile::PieceB::kBytes);
+
+// The sums of the tile whose first output is (row, col). All threads have left shared memory then.
+template <class Tile, int kStages, bool kAligned>
+__device__ __forceinline__ void SumTile(Tile& tile, const Operands<typename Tile::Element>& of,
+                                        int64_t row, int64_t col) {
+  constexpr int kStageBytes = kPieceBytes<Tile, 1>;
+  const int steps = int(CeilDiv(of.depth, Tile::kDepth));
+  const auto copy = [&](int step) {
+    if (step < steps) {
+      char* to = DynamicShared() + step % kStages * kStageBytes;
+      const int64_t term = int64_t(step) * Tile::kDepth;
+      Tile::PieceA::template Copy<Tile::kThreads, kAligned>(to, of.a, row, term);
+      Tile::PieceB::template Copy<Tile::kThreads, kAligned>(to + Tile::PieceA::kBytes, of.b, col,
+                                                            term);
+    }
+    CommitAsync();
+  };
+  for (int step = 0; step < kStages - 1; ++step) copy(step);
+  tile.Clear();
+  for (int step = 0; step < steps; ++step) {
+    WaitAsync<kStages - 2>();
+    __syncthreads();
+    copy(step + kStages - 1);
+    const char* at = DynamicShared() + step % kStages * kStageBytes;
+    tile.Multiply(at, at + Tile::PieceA::kBytes);
+  }
+  WaitAsync<0>();
+  __syncthreads();
+}
+
+struct TilePlace {
+  int64_t row, col;
+};
+// Eight tiles down, then the next column: what neighbouring blocks read stays in the cache.
+template <class Tile>
+__device__ __forceinline__ TilePlace PlaceOf(int64_t block, int64_t m, int64_t n) {
+  constexpr int64_t kGroup = 8;
+  const int64_t down = CeilDiv(m, Tile::kRows), group = kGroup * CeilDiv(n, Tile::kCols);
+  const int64_t first = block / group * kGroup, in_group = block % group;
+  const int64_t size = down - first < kGroup ? down - first : kGroup;
+  return {(first + in_group % size) * Tile::kRows, in_group / size * Tile::kCols};
+}
+
+template <class Tile>
+GridSize TilesOf(int64_t m, int64_t n) {
+  return {CeilDiv(m, Tile::kRows) * CeilDiv(n, Tile::kCols)};
+}
+
+// Large tiles come in twos on a multiprocessor: 128 registers.
+template <class Tile>
+constexpr int kBlocksAtLeast = Tile::kThreads == 256 ? 2 : 1;
+
+template <class Tile, int kStages, bool kAligned, class Epilogue>
+__global__ void __launch_bounds__(Tile::kThreads, kBlocksAtLeast<Tile>)
+    ProductKernel(Operands<typename Tile::Element> of, Epilogue epilogue) {
+  const TilePlace at = PlaceOf<Tile>(blockIdx.x, of.m, of.n);
+  Tile tile;
+  SumTile<Tile, kStages, kAligned>(tile, of, at.row, at.col);
+  tile.Emit(at.row, at.col, of.m, of.n, epilogue);
+}
+
+// The tiles of either type, large to small, with as many pieces under way as hide the memory.
+template <class T, Along kA, Along kB>
+struct TilesFor {
+  using Large = TensorTile<128, 128, 32, 2, 4, kA, kB>;
+  using Middle = TensorTile<64, 64, 64, 2, 2, kA, kB>;
+  using Small = TensorTile<16, 32, 64, 1, 2, kA, kB>;
+  static constexpr int kLargeStages = 4, kMiddleStages = 4, kSmallStages = 8;
+};
+template <Along kA, Along kB>
+struct TilesFor<float, kA, kB> {
+  using Large = PlainTile<4, 8, 16, kA, kB>;
+  using Middle = PlainTile<4, 4, 16, kA, kB>;
+  using Small = PlainTile<1, 2, 32, kA, kB>;
+  static constexpr int kLargeStages = 4, kMiddleStages = 4, kSmallStages = 4;
+};
+
+template <class Tile, int kStages, bool kAligned, class T, class Epilogue>
+void LaunchProduct(Device& device, const Operands<T>& of, const Epilogue& epilogue) {
+  Launch(device, ProductKernel<Tile, kStages, kAligned, Epilogue>, TilesOf<Tile>(of.m, of.n),
+         Tile::kThreads, kPieceBytes<Tile, kStages>, of, epilogue);
+}
+
+// epilogue gets each output of A B^T once.
+template <Along kA, Along kB, class T, class Epilogue>
+void MultiplyByTiles(Device& device, const Operands<T>& of, const Epilogue& epilogue) {
+  using Tiles = TilesFor<T, kA, kB>;
+  using Large = typename Tiles::Large;
+  using Middle = typename Tiles::Middle;
+  if (!of.a.Aligned() || !of.b.Aligned())
+    return LaunchProduct<Middle, Tiles::kMiddleStages, false>(device, of, epilogue);
+  // The largest tile that gives every multiprocessor something, without rows that are mostly empty.
+  const int64_t wanted = device.properties().multiprocessors;
+  if (of.m > Middle::kRows && of.n > Middle::kCols && TilesOf<Large>(of.m, of.n).x >= wanted)
+    return LaunchProduct<Large, Tiles::kLargeStages, true>(device, of, epilogue);
+  if (of.m > Tiles::Small::kRows && 2 * TilesOf<Middle>(of.m, of.n).x >= wanted)
+    return LaunchProduct<Middle, Tiles::kMiddleStages, true>(device, of, epilogue);
+  LaunchProduct<typename Tiles::Small, Tiles::kSmallStages, true>(device, of, epilogue);
+}
+
+}  // namespace alignlab::cuda

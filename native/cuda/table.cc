@@ -1,0 +1,83 @@
+#include "cuda/library.h"
+#include "cuda/operations.h"
+#include "error.h"
+
+namespace alignlab::cuda {
+
+namespace {
+
+Device& Of(void* device) { return *static_cast<Device*>(device); }
+
+constexpr Operations kOperations = {
+    .embed = Embed,
+    .embed_backward = EmbedBackward,
+    .norm = Norm,
+    .norm_backward = NormBackward,
+    .linear = Linear,
+    .linear_input_grad = LinearInputGrad,
+    .linear_weight_grad = LinearWeightGrad,
+    .qkv = Qkv,
+    .qkv_backward = QkvBackward,
+    .attention = Attention,
+    .attention_backward = AttentionBackward,
+    .activation = ActivationForward,
+    .activation_backward = ActivationBackward,
+    .head = Head,
+    .head_backward = HeadBackward,
+    .head_kl = HeadKl,
+    .sample = Sample,
+    .adamw = AdamW,
+    .adamw_split = AdamWSplit,
+    .convert = Convert,
+    .gather_rows = GatherRows,
+    .scatter_add_rows = ScatterAddRows,
+    .split_weights = SplitWeights,
+    .join_weights = JoinWeights,
+    .sum_squares = SumSquares,
+    .axpby = Axpby,
+    .burn = Burn,
+};
+
+constexpr MemoryOperations kMemory = {
+    .host = false,
+    .allocate =
+        [](void* device, size_t bytes) {
+          Runtime& runtime = Of(device).runtime();
+          void* data = runtime.Allocate(bytes);
+          if (data) runtime.Zero(data, bytes);
+          return data;
+        },
+    .release = [](void* device, void* data, size_t) { Of(device).runtime().Release(data); },
+    .zero = [](void* device, void* data, size_t bytes) { Of(device).runtime().Zero(data, bytes); },
+    .copy = [](void* device, void* to, const void* from,
+               size_t bytes) { Of(device).runtime().Copy(to, from, bytes); },
+    .copy_in =
+        [](void* device, void* to, const void* from, size_t bytes) {
+          // The host's memory is pageable: CUDA has taken its copy when the call returns.
+          Of(device).runtime().CopyIn(to, from, bytes);
+        },
+    .copy_out = [](void* device, void* to, const void* from,
+                   size_t bytes) { Of(device).runtime().CopyOut(to, from, bytes); },
+};
+
+}  // namespace
+
+CudaBackend::CudaBackend(int ordinal) : device_(ordinal, this) {
+  const GpuProperties& p = device_.properties();
+  if (p.major < 8)
+    throw Error("DEVICE_UNAVAILABLE", "The GPU " + p.name + " has compute capability " +
+                                          std::to_string(p.major) + "." + std::to_string(p.minor) +
+                                          "; 8.0 (Ampere) or newer is needed. Use device: 'cpu'.");
+  variant_ = "sm_" + std::to_string(p.major) + std::to_string(p.minor);
+  table_ = {.abi = kBackendAbi,
+            .name = "cuda",
+            .variant = variant_.c_str(),
+            .panel = 1,
+            .ops = kOperations,
+            .memory = kMemory,
+            .kv_in_compute_type = true,
+            .key_panel = 1,
+            .device = &device_};
+}
+
+}  // namespace alignlab::cuda

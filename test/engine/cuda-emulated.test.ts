@@ -1,0 +1,49 @@
+// The CUDA backend without a GPU: its kernels run on the CPU, thread by thread (native/cuda/emulation),
+// in a library that the addon opens like the real one. Slow, so models are tiny; memory of the device
+// is locked while no kernel runs, so that code of the host which reads it stops at once.
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { cudaInfo } from '../../src/engine/device.js';
+import { LanguageModel } from '../../src/engine/model.js';
+import { AlignlabError } from '../../src/errors.js';
+import { smallConfig } from '../checkpoint/helpers.js';
+import { runProgram } from '../helpers/programs.js';
+
+const library = fileURLToPath(
+  new URL('../../build/Release/alignlab_cuda_emulated.so', import.meta.url),
+);
+// The addon alone may have been built (npm test -- FILES); the whole test run builds both.
+const emulated = existsSync(library) ? test : test.skip;
+
+const onCuda = (program: string) =>
+  runProgram(program, [], { ALIGNLAB_CUDA_LIBRARY: library, ALIGNLAB_DEVICE: 'cuda' });
+
+emulated('four families in both dtypes: exact, and near the CPU', async (t) => {
+  t.timeout(600_000);
+  const { code, stdout, stderr } = await onCuda('cuda-agreement.ts');
+  t.is(code, 0, `${stdout}${stderr}`);
+  t.is(stdout.trim().split('\n').length, 8, stdout);
+});
+
+test('without a library or a GPU the device is refused, with the reason', async (t) => {
+  const error = await t.throwsAsync(
+    LanguageModel.create(smallConfig('llama'), { device: 'cuda:7' }),
+    {
+      instanceOf: AlignlabError,
+    },
+  );
+  t.is(error.code, 'DEVICE_UNAVAILABLE');
+  t.regex(error.message, /CUDA library|NVIDIA GPU|no device/);
+  const { reason, devices } = cudaInfo();
+  t.is(reason === '', devices.length > 0);
+});
+
+test('a device that there is not is refused by its name', async (t) => {
+  const device = 'tpu' as 'cpu';
+  const error = await t.throwsAsync(LanguageModel.create(smallConfig('llama'), { device }), {
+    instanceOf: AlignlabError,
+  });
+  t.is(error.code, 'DEVICE_UNAVAILABLE');
+  t.regex(error.message, /"tpu"/);
+});
