@@ -12,7 +12,7 @@ if (!folder || !target) {
   console.error('Usage: node scripts/study-results.mjs FOLDER TARGET [FIGURE...]');
   process.exit(2);
 }
-const left = new Set(['outcomes', 'key']);
+const left = new Set(['outcomes', 'key', 'files']); // files: paths of the machine
 const shorten = (name, value) => {
   if (left.has(name)) return undefined;
   return typeof value === 'number' && !Number.isInteger(value)
