@@ -26,7 +26,9 @@ export type DeviceName = 'cpu' | `cuda:${number}`;
 
 /** Throws DEVICE_UNAVAILABLE for a name that is none. Opens nothing. */
 export const deviceName = (device: Device = 'auto'): DeviceName => {
-  const named = device === 'auto' ? process.env.ALIGNLAB_DEVICE || 'cpu' : device;
+  const { ALIGNLAB_DEVICE: asked = '' } = process.env;
+  const automatic = asked === '' ? 'cpu' : asked;
+  const named = device === 'auto' ? automatic : device;
   if (named === 'cpu') return named;
   if (named === 'cuda') return 'cuda:0';
   const number = /^cuda:(\d{1,3})$/.exec(named)?.[1];
