@@ -20,6 +20,7 @@ export const errorCodes = [
   'ADDON_STALE',
   'IO_FAILED',
   'TOKENIZER_INVALID',
+  'DEVICE_LOST',
   'DEVICE_UNAVAILABLE',
   'DATA_INVALID',
   'TEMPLATE_INVALID',
