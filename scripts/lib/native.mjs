@@ -115,7 +115,9 @@ export function runNativeTests(cmakeFolder) {
   rmSync(report, { force: true });
   let crashed = false;
   try {
-    run('ctest', ['--test-dir', cmakeFolder, '--output-on-failure', '--output-junit', report]);
+    const jobs = String(os.availableParallelism());
+    const options = ['--parallel', jobs, '--output-on-failure', '--output-junit', report];
+    run('ctest', ['--test-dir', cmakeFolder, ...options]);
   } catch {
     crashed = true; // the report says what failed
   }
