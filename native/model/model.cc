@@ -321,8 +321,10 @@ MemoryEstimate Model::Estimate(const Backend& backend, const ModelConfig& config
     return Arena::Measure(
         [&](Carver& carver) { pass.LayOut(carver, config, types, keep, false, size); });
   };
-  e.score = measure(Keep::kNothing);
-  e.training = trainable ? measure(recompute ? Keep::kInputs : Keep::kAll) : 0;
+  const int64_t positions = std::min(tokens, config.max_position);
+  const size_t angles = RopeTable::Bytes(positions, config);
+  e.score = measure(Keep::kNothing) + angles;
+  e.training = trainable ? measure(recompute ? Keep::kInputs : Keep::kAll) + angles : 0;
   return e;
 }
 

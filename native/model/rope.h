@@ -30,6 +30,10 @@ class RopeTable {
     sin_ = Keep(sin);
     rows_ = rows;
   }
+  // Of the table once it covers so many positions at once.
+  static size_t Bytes(int64_t positions, const ModelConfig& config) {
+    return 2 * size_t(positions) * config.inverse_frequencies.size() * sizeof(float);
+  }
   const float* cos() const { return cos_.f32(); }
   const float* sin() const { return sin_.f32(); }
 
