@@ -58,7 +58,7 @@ const quick: TextRecipe = {
   coverage: [full, narrow],
   evaluation: {
     prompts: 192,
-    steps: [15, 30, 60, 120, 180, 240, 300],
+    steps: [15, 30, 60, 150, 300],
     pairs: 64,
     opponentQuality: 0.2,
   },
