@@ -36,6 +36,7 @@ Generator::Generator(Model& model, std::vector<GenerationRequest> requests, int3
 }
 
 void Generator::CheckMixture() const {
+  model_.RequireSameDevice(*mixture_.model, "A mixture");
   const int64_t vocab = model_.config().vocab, other = mixture_.model->config().vocab;
   if (vocab != other)
     throw Error("OPTION_INVALID", "A mixture needs two models of one vocabulary; these have " +

@@ -5,16 +5,6 @@
 
 namespace alignlab {
 
-namespace {
-
-[[noreturn]] void ThrowOtherDevice(const char* what) {
-  throw Error("OPTION_INVALID", std::string(what) +
-                                    " needs two models on one device. Load both with the same "
-                                    "`device`.");
-}
-
-}  // namespace
-
 Model::Model(const Backend& backend, const ModelConfig& config, DType dtype, bool trainable)
     : backend_(backend),
       config_(config),
@@ -27,8 +17,15 @@ std::unique_ptr<Model> Model::Clone(bool trainable, DType dtype) const {
   return copy;
 }
 
+void Model::RequireSameDevice(const Model& other, const char* what) const {
+  if (&other.backend_ == &backend_) return;
+  throw Error("OPTION_INVALID", std::string(what) +
+                                    " needs two models on one device. Load both with the same "
+                                    "`device`.");
+}
+
 void Model::BlendFrom(const Model& other, float weight) {
-  if (&other.backend_ != &backend_) ThrowOtherDevice("Blending");
+  RequireSameDevice(other, "Blending");
   const auto &mine = parameters_.slots(), &theirs = other.parameters_.slots();
   const bool same = std::equal(mine.begin(), mine.end(), theirs.begin(), theirs.end(),
                                [](const Slot& a, const Slot& b) {
@@ -282,7 +279,7 @@ void Model::Backward(ForwardPass& pass, const std::vector<float>& d_logprobs,
 }
 
 ScoreResult Model::Kl(Model& other, const Forest& forest, const CancelToken& cancel) {
-  if (&other.backend_ != &backend_) ThrowOtherDevice("KL");
+  RequireSameDevice(other, "KL");
   if (other.config_.vocab != config_.vocab)
     throw Error("OPTION_INVALID", "KL needs two models of one vocabulary; these have " +
                                       std::to_string(config_.vocab) + " and " +

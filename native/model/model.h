@@ -93,6 +93,8 @@ class Model {
                                  bool trainable, int64_t tokens, int64_t scored, bool recompute);
 
   const Backend& backend() const { return backend_; }
+  // Throws OPTION_INVALID, naming what needs both, unless the models lie on one device.
+  void RequireSameDevice(const Model& other, const char* what) const;
   const ModelConfig& config() const { return config_; }
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
+#include <random>
 #include <vector>
 
 #include "error.h"
@@ -105,13 +107,6 @@ thread_local std::unique_ptr<Stacks> stacks;
 thread_local std::unique_ptr<Shared> shared;
 uint64_t seed = 1;
 
-uint64_t Next(uint64_t& state) {  // SplitMix64
-  uint64_t z = state += 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
 void Yield() {
   Grid& grid = *running;
   alignlab_switch_stack(&grid.current->stack_pointer, grid.scheduler);
@@ -190,16 +185,11 @@ void StartBlock(Grid& grid) {
   }
 }
 
-std::vector<unsigned> DrawOrder(unsigned threads, uint64_t& state) {
-  std::vector<unsigned> order(threads);
-  for (unsigned i = 0; i < threads; ++i) order[i] = i;
-  for (unsigned i = threads; i > 1; --i) std::swap(order[i - 1], order[Next(state) % i]);
-  return order;
-}
-
-void RunBlock(Grid& grid, uint64_t& state) {
+void RunBlock(Grid& grid, std::mt19937_64& random) {
   StartBlock(grid);
-  const std::vector<unsigned> order = DrawOrder(unsigned(grid.fibers.size()), state);
+  std::vector<unsigned> order(grid.fibers.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::shuffle(order.begin(), order.end(), random);
   while (grid.live > 0 && !grid.fault) {
     bool moved = false;
     for (unsigned i : order) {
@@ -310,14 +300,14 @@ void RunGrid(Index3 grid_size, Index3 block_size, size_t shared_bytes,
   grid.block = block_size;
   grid.thread = &thread;
   running = &grid;
-  uint64_t state = seed;
+  std::mt19937_64 random(seed);
   for (unsigned z = 0; z < grid_size.z && !grid.fault; ++z)
     for (unsigned y = 0; y < grid_size.y && !grid.fault; ++y)
       for (unsigned x = 0; x < grid_size.x && !grid.fault; ++x) {
         // What another block left there is not zero on a GPU, either.
         std::memset(shared->bytes, 0xff, shared_bytes);
         grid.at = {x, y, z};
-        RunBlock(grid, state);
+        RunBlock(grid, random);
       }
   running = nullptr;
   Check(!grid.fault, grid.fault ? grid.fault : "");

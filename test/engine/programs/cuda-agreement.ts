@@ -1,13 +1,9 @@
 // On the device that ALIGNLAB_DEVICE names: one line for each family and dtype, when samples, scores
 // and the training forward are the same bits and everything is near the CPU's values.
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { openSafetensors } from '../../../src/checkpoint/safetensors.js';
-import { readTensor } from '../../../src/checkpoint/tensor-data.js';
 import { promptWithResponses } from '../../../src/engine/batch.js';
 import { LanguageModel } from '../../../src/engine/model.js';
+import { type Tensors, gradientsOf, weightsOf } from '../../helpers/tensors.js';
 
 // No size is a multiple of what kernels work in.
 const decoder = {
@@ -43,36 +39,6 @@ const largest = (a: Float32Array, b: Float32Array): number =>
   a.reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i]!)), 0);
 
 const norm = (values: Float32Array): number => Math.hypot(...values);
-
-type Tensors = ReadonlyMap<string, Float32Array>;
-
-/** What `write` puts into a file. */
-const tensorsOf = async (write: (folder: string) => Promise<string>): Promise<Tensors> => {
-  const folder = await mkdtemp(join(tmpdir(), 'alignlab-'));
-  try {
-    const file = await openSafetensors(await write(folder));
-    const tensors = new Map<string, Float32Array>();
-    for (const name of file.tensors.keys()) {
-      tensors.set(name, Float32Array.from(await readTensor(file, name)));
-    }
-    return tensors;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-};
-
-const gradientsOf = (model: LanguageModel): Promise<Tensors> =>
-  tensorsOf(async (folder) => {
-    const path = join(folder, 'gradients.safetensors');
-    await model.saveGradients(path);
-    return path;
-  });
-
-const weightsOf = (model: LanguageModel): Promise<Tensors> =>
-  tensorsOf(async (folder) => {
-    await model.save(join(folder, 'model'), { dtype: 'F32', maxShardBytes: Infinity });
-    return join(folder, 'model', 'model.safetensors');
-  });
 
 /** Largest distance of a tensor from its other, by the norm of all of them. */
 const distance = (a: Tensors, b: Tensors): number => {
@@ -129,6 +95,10 @@ for (const [family, config] of Object.entries(families)) {
         `${family} ${dtype} ${name} ${value}`,
       );
     }
+    const pair = { samples: 1, maxNewTokens: 1, mixture: { model: cpu, weight: 0.5 } };
+    await assert.rejects(device.generate(prompts, pair), { code: 'OPTION_INVALID' });
+    await assert.rejects(device.kl(cpu, [{ tokens: prompts[0]! }]), { code: 'OPTION_INVALID' });
+    await assert.rejects(device.blend(cpu, 0.5), { code: 'OPTION_INVALID' });
     const { kl } = await device.kl(before, promptWithResponses(prompts[0]!, responses[0]!));
     assert.ok(kl.every((value) => value > -1e-6) && kl.some((value) => value > 1e-6), 'kl');
     console.log(`${family} ${dtype}: ${JSON.stringify(off)}`);
