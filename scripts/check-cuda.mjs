@@ -10,8 +10,8 @@ import { main, root } from './lib/run.mjs';
 
 /** Spills that are known, and why they may stay. */
 const allowed = [
-  // Heads of 256 values: the accumulators alone fill the registers. No family's heads are so wide.
-  /256/,
+  // The gradient of queries of 256 values a head: the accumulators alone fill the registers.
+  /QueryKernelILi256E/,
 ];
 
 const compile = (source, architecture, folder) => {
@@ -57,9 +57,11 @@ await main(() => {
         else failed += 1;
         console.log(
           `${ok ? 'ok' : 'not ok'} sm_${architecture} ${source}: ${kernels.length} kernels, at most ` +
-            `${most} registers${spills.length > 0 ? `, ${spills.length} spill` : ''}`,
+            `${most} registers`,
         );
-        for (const { kernel, spilled } of bad) console.log(`  ${kernel}: ${spilled} bytes spilled`);
+        for (const { kernel, spilled } of spills) {
+          console.log(`  ${kernel}: ${spilled} bytes spilled`);
+        }
         if (status !== 0) console.log(stderr.slice(0, 2000));
       }
     }

@@ -335,6 +335,7 @@ struct Backend {
   // Keys and values in a model's compute type: that type where the device multiplies it itself.
   bool kv_in_compute_type;
   int32_t key_panel;
+  int32_t max_head_dim;  // 0: any
   void* device;  // first argument of every operation
 
   KvLayout KvLayoutOf(DType compute) const {

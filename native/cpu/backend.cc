@@ -35,6 +35,7 @@ CpuBackend::CpuBackend(int threads, const char* isa) : pool_(threads) {
             .memory = kHostMemory,
             .kv_in_compute_type = false,
             .key_panel = int32_t(kPanel),
+            .max_head_dim = 0,
             .device = &pool_};
   control_ = *set.control;
 }

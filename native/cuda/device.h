@@ -42,7 +42,7 @@ class Room {
 
 // Index arrays that every block of the model reads, kept on the device for as long as the calls
 // name the same batch.
-enum class BatchArray { kPositions, kSlots, kSegments, kPages, kRuns, kTiles, kTreeTiles, kCount };
+enum class BatchArray { kPositions, kSlots, kSegments, kPages, kTiles, kTreeTiles, kCount };
 
 class CudaBackend;
 

@@ -77,6 +77,7 @@ CudaBackend::CudaBackend(int ordinal) : device_(ordinal, this) {
             .memory = kMemory,
             .kv_in_compute_type = true,
             .key_panel = 1,
+            .max_head_dim = 256,
             .device = &device_};
 }
 

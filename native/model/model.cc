@@ -5,10 +5,24 @@
 
 namespace alignlab {
 
+namespace {
+
+// The config; throws before anything is allocated for a model that the device cannot compute.
+const ModelConfig& Fitting(const Backend& backend, const ModelConfig& config) {
+  if (backend.max_head_dim > 0 && config.head_dim > backend.max_head_dim)
+    throw Error("FAMILY_UNSUPPORTED", "The model has heads of " + std::to_string(config.head_dim) +
+                                          " values; device '" + backend.name + "' computes up to " +
+                                          std::to_string(backend.max_head_dim) +
+                                          ". Use device: 'cpu'.");
+  return config;
+}
+
+}  // namespace
+
 Model::Model(const Backend& backend, const ModelConfig& config, DType dtype, bool trainable)
     : backend_(backend),
       config_(config),
-      parameters_(backend, config_, dtype, trainable),
+      parameters_(backend, Fitting(backend, config_), dtype, trainable),
       transformer_(backend, config_, parameters_) {}
 
 std::unique_ptr<Model> Model::Clone(bool trainable, DType dtype) const {

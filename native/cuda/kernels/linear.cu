@@ -1,4 +1,5 @@
 // Linear, LinearInputGrad, LinearWeightGrad.
+#include "cuda/column_sum.h"
 #include "cuda/kernels/linear.h"
 #include "cuda/operations.h"
 
@@ -23,22 +24,13 @@ __global__ void __launch_bounds__(kThreads)
   partial[blockIdx.y * cols + c] = sum;
 }
 
-__global__ void __launch_bounds__(kThreads)
-    AddChunks(const float* partial, int64_t chunks, int64_t cols, float* to) {
-  const int64_t c = int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (c >= cols) return;
-  float sum = 0;
-  for (int64_t i = 0; i < chunks; ++i) sum += partial[i * cols + c];
-  to[c] += sum;
-}
-
 template <class T>
-void AddColumnSums(Device& device, const Tensor& x, float* to) {
+void AddBiasGrad(Device& device, const Tensor& x, float* to) {
   const int64_t blocks = CeilDiv(x.cols, kThreads), chunks = CeilDiv(x.rows, kRowsOfSum);
   float* partial = device.Scratch<float>(chunks * x.cols);
   Launch(device, ColumnSums<T>, {blocks, chunks}, kThreads, 0, static_cast<const T*>(x.data),
          x.stride, x.rows, x.cols, partial);
-  Launch(device, AddChunks, {blocks}, kThreads, 0, partial, chunks, x.cols, to);
+  AddColumnSums(device, partial, chunks, x.cols, x.cols, to);
 }
 
 template <class T>
@@ -47,7 +39,7 @@ void WeightGrad(Device& device, const LinearWeightGradArgs& args) {
   const Tensor to{w.data, DType::kF32, w.out, w.in, w.in};
   WeightGradProduct<T>(device, {ViewOf<T>(args.d_y), ViewOf<T>(args.x), w.out, w.in, args.x.rows},
                        {to, nullptr, true});
-  if (args.d_bias) AddColumnSums<T>(device, args.d_y, args.d_bias);
+  if (args.d_bias) AddBiasGrad<T>(device, args.d_y, args.d_bias);
 }
 
 // body(T()) with the type of the elements.

@@ -66,6 +66,9 @@ const run = async (model: LanguageModel, responses: readonly (readonly Int32Arra
   return { logProbs, gradients, weights: await weightsOf(model) };
 };
 
+await assert.rejects(LanguageModel.create({ ...families.llama, head_dim: 258 }), {
+  code: 'FAMILY_UNSUPPORTED',
+});
 for (const [family, config] of Object.entries(families)) {
   for (const dtype of ['f32', 'bf16'] as const) {
     await using device = await LanguageModel.create(config, { dtype, seed: 5 });
