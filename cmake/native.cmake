@@ -30,6 +30,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   alignlab_kernels(avx2 kOperationsAvx2 -mavx2 -mfma -mf16c)
   alignlab_kernels(avx512 kOperationsAvx512 -march=x86-64-v4)
   alignlab_kernels(avx512bf16 kOperationsAvx512Bf16 -march=x86-64-v4 -mavx512bf16)
+  alignlab_kernels(amx kOperationsAmx -march=x86-64-v4 -mavx512bf16 -mamx-tile -mamx-bf16)
 endif()
 
 file(GLOB core_sources CONFIGURE_DEPENDS ${native}/model/*.cc ${native}/decode/*.cc

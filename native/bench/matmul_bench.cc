@@ -11,10 +11,11 @@
 #include <cstdlib>
 #include <functional>
 #include <string>
-#include <type_traits>
 #include <vector>
 
+#include "cpu/amx_permission.h"
 #include "cpu/kernels/linear.h"
+#include "cpu/kernels/peak.h"
 
 #if __has_include(<dnnl.hpp>)
 #include <dnnl.hpp>
@@ -46,30 +47,16 @@ double Median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
-// The register block's loop on operands that never leave the first cache: GFLOP/s of all threads,
-// the best of many short runs.
-template <class Kernel>
-double Peak(Pool* pool) {
-  constexpr int64_t kSteps = 128, kLoops = 200;
-  const auto burn = [&](int64_t, Worker& worker) {
-    constexpr int64_t kA = kSteps * kTileRows * Kernel::kUnits, kB = kSteps * kLanes * kTileVecs;
-    constexpr int64_t kC = kTileRows * kLanes * kTileVecs;
-    float* a = static_cast<float*>(worker.Scratch((kA + kB + kC) * 4));
-    std::memset(a, 0, (kA + kB + kC) * 4);
-    float* b = a + kA;
-    float* c = b + kB;
-    const KernelFn run = ChooseKernel<Kernel>(kTileRows, kTileVecs);
-    for (int64_t n = 0; n < kLoops; ++n)
-      run({a, kTileRows * Kernel::kUnits, b, kSteps * kLanes, kLanes, kSteps, c, kLanes * kTileVecs,
-           kLanes, true, nullptr, c, b});
-  };
-  const int64_t threads = pool->threads();
-  double best = 1e30;
-  for (int n = 0; n < 100; ++n)
-    best = std::min(best, Time([&] { ParallelFor(pool, threads, burn); }, 1));
-  const int per_step = std::is_same_v<Kernel, Bf16Kernel> ? 4 : 2;
-  const int64_t steps = threads * kLoops * kSteps;
-  return double(steps * kTileRows * kTileVecs * kLanes * per_step) / best / 1e9;
+// GFLOP/s of all threads on registers alone, the best of many short runs.
+double Peak(Pool* pool, DType dtype) {
+  constexpr int64_t kRounds = 20000;
+  double best = 0;
+  for (int n = 0; n < 100; ++n) {
+    int64_t flops = 0;
+    const double seconds = Time([&] { flops = Burn(pool, dtype, kRounds); }, 1);
+    best = std::max(best, double(flops) / seconds / 1e9);
+  }
+  return best;
 }
 
 enum class Product { kForward, kInputGrad, kWeightGrad };
@@ -245,6 +232,12 @@ void Measure(Pool* pool, const Options& options, const Shape& shape, DType dtype
 }
 
 int Main(int argc, char** argv) {
+#if defined(__AMX_BF16__)
+  if (!RequestAmx()) {
+    std::fprintf(stderr, "the system does not let this process use AMX\n");
+    return 1;
+  }
+#endif
   Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
@@ -263,7 +256,7 @@ int Main(int argc, char** argv) {
   }
   Pool pool(options.threads);
   if (options.threads == 1) g_clock = CLOCK_THREAD_CPUTIME_ID;
-  const double peaks[] = {Peak<F32Kernel>(&pool), Peak<Bf16Kernel>(&pool)};
+  const double peaks[] = {Peak(&pool, DType::kF32), Peak(&pool, DType::kBF16)};
   if (options.json)
     std::printf("{\"threads\": %d, \"peak_f32\": %.1f, \"peak_bf16\": %.1f, \"results\": [",
                 options.threads, peaks[0], peaks[1]);

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "cpu/amx_permission.h"
 #include "error.h"
 
 namespace alignlab {
@@ -13,9 +14,11 @@ extern const ControlOperations kOperationsPortableControl;
 extern const Operations kOperationsAvx2;
 extern const Operations kOperationsAvx512;
 extern const Operations kOperationsAvx512Bf16;
+extern const Operations kOperationsAmx;
 extern const ControlOperations kOperationsAvx2Control;
 extern const ControlOperations kOperationsAvx512Control;
 extern const ControlOperations kOperationsAvx512Bf16Control;
+extern const ControlOperations kOperationsAmxControl;
 
 namespace {
 
@@ -33,6 +36,10 @@ bool HasAvx512() {
          __builtin_cpu_supports("avx512vl");
 }
 bool HasAvx512Bf16() { return HasAvx512() && __builtin_cpu_supports("avx512bf16"); }
+bool HasAmx() {
+  return HasAvx512Bf16() && __builtin_cpu_supports("amx-tile") &&
+         __builtin_cpu_supports("amx-bf16") && RequestAmx();
+}
 
 }  // namespace
 #endif
@@ -44,6 +51,7 @@ std::span<const InstructionSet> InstructionSets() {
     {"avx2", HasAvx2(), &kOperationsAvx2, &kOperationsAvx2Control},
     {"avx512", HasAvx512(), &kOperationsAvx512, &kOperationsAvx512Control},
     {"avx512bf16", HasAvx512Bf16(), &kOperationsAvx512Bf16, &kOperationsAvx512Bf16Control},
+    {"amx", HasAmx(), &kOperationsAmx, &kOperationsAmxControl},
 #endif
   };
   return sets;

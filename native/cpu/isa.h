@@ -9,7 +9,7 @@
 namespace alignlab {
 
 struct InstructionSet {
-  const char* name;  // "portable", "avx2", "avx512", "avx512bf16"
+  const char* name;  // "portable", "avx2", "avx512", "avx512bf16", "amx"
   bool supported;    // by the processor and the operating system
   const Operations* operations;
   const ControlOperations* control;

@@ -4,8 +4,6 @@
 // tiles are cut in both directions, so that few rows still keep all threads busy.
 #pragma once
 
-#include <new>
-
 #include "backend/backend.h"
 #include "cpu/kernels/linear.h"
 #include "cpu/kernels/parallel.h"
@@ -22,29 +20,10 @@ constexpr int64_t kHeadRows = 112;
 // Rows whose per-slab sums are held at once.
 constexpr int64_t kHeadChunk = 4096;
 
-// Memory that tasks share during one operation.
-class HeadMemory {
- public:
-  explicit HeadMemory(size_t bytes) : data_(::operator new(bytes, std::align_val_t(64))) {}
-  ~HeadMemory() { ::operator delete(data_, std::align_val_t(64)); }
-  HeadMemory(const HeadMemory&) = delete;
-  HeadMemory& operator=(const HeadMemory&) = delete;
-  float* f32() const { return static_cast<float*>(data_); }
-  uint16_t* bf16() const { return static_cast<uint16_t*>(data_); }
-
- private:
-  void* data_;
-};
-
 // Columns [col, col + cols) of the weight as a weight; col is a multiple of the panel.
 inline Weight WeightSlab(const Weight& w, int64_t col, int64_t cols) {
   if (w.dtype == DType::kF32) return {w.f32() + col * w.in, w.dtype, cols, w.in};
   return {w.bf16() + col * RoundUp(w.in, 2), w.dtype, cols, w.in};
-}
-
-inline Tensor RowRange(const Tensor& t, int64_t first, int64_t rows) {
-  const int64_t bytes = first * t.stride * int64_t(SizeOf(t.dtype));
-  return {static_cast<char*>(t.data) + bytes, t.dtype, rows, t.cols, t.stride};
 }
 
 // Rows by slabs, cut into tasks: a task takes some successive slabs for one block of rows, which
@@ -80,35 +59,16 @@ class HeadLogits {
   }
 
   static int64_t PackFloats(const Weight& weight, int64_t rows) {
-    return weight.dtype == DType::kF32 ? PackOf<float>(weight.in, rows)
-                                       : PackOf<uint16_t>(weight.in, rows);
+    constexpr int64_t kPanels = kHeadSlab / kPanel;
+    return weight.dtype == DType::kF32 ? LinearTask<float>::Floats(weight.in, rows, kPanels)
+                                       : LinearTask<uint16_t>::Floats(weight.in, rows, kPanels);
   }
 
  private:
   template <class T>
-  static int64_t ASize(int64_t in, int64_t rows) {
-    const int64_t steps = RoundUp(CeilDiv(in, KernelOf<T>::kPerStep), kLanes);
-    return RoundUp(
-        rows * Least(steps, LinearTask<T>::kSteps) * KernelOf<T>::Type::kUnits + kPackSlack,
-        kLanes);
-  }
-  // Behind the packed rows: sums that wait, of a whole slab when k comes in several blocks.
-  template <class T>
-  static int64_t PackOf(int64_t in, int64_t rows) {
-    return ASize<T>(in, rows) + rows * kHeadSlab;
-  }
-
-  template <class T>
   void Run(const LinearTask<T>& task, int64_t cols) {
-    const typename LinearTask<T>::Block block{
-        RowTiles(hidden_.rows), 0,       0,
-        CeilDiv(cols, kPanel),  memory_, memory_ + ASize<T>(weight_.in, hidden_.rows)};
-    for (int64_t kb = 0; kb < task.k.count; ++kb) {
-      if (task.k.count > 1 || !packed_) task.PackBlock(block, kb);
-      task.RunBlock(block, kb);
-    }
+    task.RunBlock(task.BlockOf(0, hidden_.rows, 0, CeilDiv(cols, kPanel), memory_), packed_);
     packed_ = true;
-    if (cols % kPanel) task.StoreLast(block);
   }
 
   void* device_;
@@ -226,7 +186,7 @@ void Head(void* device, const HeadArgs& args) {
   if (all == 0) return;
   const int64_t slabs = CeilDiv(args.weight.out, kHeadSlab);
   const int64_t held = RoundUp(Least(all, kHeadChunk), kLanes);
-  const HeadMemory memory(size_t(3 * slabs * held) * sizeof(float));
+  const SharedMemory memory(size_t(3 * slabs * held) * sizeof(float));
   const HeadPartials p{memory.f32(), memory.f32() + slabs * held, memory.f32() + 2 * slabs * held,
                        held};
   std::memset(memory.f32(), 0, size_t(3 * slabs * held) * sizeof(float));

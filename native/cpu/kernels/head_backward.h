@@ -5,7 +5,6 @@
 #pragma once
 
 #include "cpu/kernels/head.h"
-#include "cpu/kernels/linear_grad.h"
 
 namespace alignlab {
 namespace {
@@ -72,7 +71,7 @@ void HeadBackward(void* device, const HeadBackwardArgs& args) {
   if (all == 0) return;
   const DType dtype = forward.weight.dtype;
   const int64_t stride = Least(RoundUp(vocab, kLanes), kBackwardSlab);
-  const HeadMemory memory(size_t(Least(all, kBackwardRows) * stride) * SizeOf(dtype));
+  const SharedMemory memory(size_t(Least(all, kBackwardRows) * stride) * SizeOf(dtype));
   for (int64_t first = 0; first < all; first += kBackwardRows) {
     const int64_t rows = Least(kBackwardRows, all - first);
     const Tensor hidden = RowRange(forward.hidden, first, rows);

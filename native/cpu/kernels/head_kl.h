@@ -78,7 +78,7 @@ void HeadKl(void* device, const HeadKlArgs& args) {
   const int64_t vocab = args.weight_p.out;
   const int64_t slabs = CeilDiv(vocab, kHeadSlab);
   const int64_t held = RoundUp(Least(all, kHeadChunk), kLanes), part = slabs * held;
-  const HeadMemory memory(size_t(5 * part) * sizeof(float));
+  const SharedMemory memory(size_t(5 * part) * sizeof(float));
   float* base = memory.f32();
   std::memset(base, 0, size_t(5 * part) * sizeof(float));
   const KlPartials k{base, base + part, base + 2 * part, base + 3 * part, base + 4 * part, held};

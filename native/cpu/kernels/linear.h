@@ -1,185 +1,38 @@
-// The three products of a linear layer over panel-packed weights. Work is cut into blocks of C:
-// rows by panels; a task packs its A (and what it needs of B) into scratch of about half a second
-// cache (1 MB) and runs the tiles of its block. Nothing here changes a sum: k ascends everywhere.
+// Linear, LinearInputGrad, LinearWeightGrad over panel-packed weights.
 #pragma once
 
-#include "backend/backend.h"
-#include "cpu/kernels/parallel.h"
-#include "cpu/kernels/tile.h"
+#include "cpu/kernels/linear_grad.h"
+#include "cpu/kernels/linear_task.h"
+#if defined(__AMX_BF16__)
+#include "cpu/kernels/linear_amx.h"
+#endif
 
 namespace alignlab {
 namespace {
 
-constexpr int64_t kPanel = kLanes;
-
-inline int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t Least(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t Most(int64_t a, int64_t b) { return a > b ? a : b; }
-
-// A range cut into `count` pieces of `piece` (the last one may be shorter).
-struct Split {
-  int64_t total, piece, count;
-  // Pieces of at most `limit`, all about equal, each a multiple of `unit`.
-  Split(int64_t n, int64_t limit, int64_t unit) : total(n) {
-    const int64_t pieces = Most(1, CeilDiv(n, Most(limit, unit)));
-    piece = Most(unit, RoundUp(CeilDiv(n, pieces), unit));
-    count = Most(1, CeilDiv(n, piece));
-  }
-  int64_t First(int64_t i) const { return i * piece; }
-  int64_t Size(int64_t i) const { return Least(piece, total - i * piece); }
-};
-
-// Rows of C in blocks of at most `limit`, a multiple of the threads of them where there are many.
-inline Split SplitRows(void* device, int64_t rows, int64_t limit) {
-  const int64_t threads = static_cast<Pool*>(device)->threads(), blocks = CeilDiv(rows, limit);
-  return Split(rows, blocks < threads ? limit : CeilDiv(rows, RoundUp(blocks, threads)), 1);
-}
-
-// Columns of C: at most `limit` panels a block, and small enough that there are about `per_thread`
-// tasks a thread, but never below four panels.
-inline Split SplitPanels(void* device, int64_t panels, int64_t row_blocks, int64_t limit,
-                         int64_t per_thread) {
-  const int64_t wanted = per_thread * static_cast<Pool*>(device)->threads();
-  const int64_t pieces = Most(1, CeilDiv(wanted, row_blocks));
-  return Split(panels, Least(limit, Most(kWideVecs, CeilDiv(panels, pieces))), 2);
-}
-
-template <class T>
-struct KernelOf;
-template <>
-struct KernelOf<float> {
-  using Type = F32Kernel;
-  static constexpr int kPerStep = 1;  // k in a step
-};
-template <>
-struct KernelOf<uint16_t> {
-  using Type = Bf16Kernel;
-  static constexpr int kPerStep = 2;
-};
-
-template <class T>
-struct LinearTask {
-  using Kernel = typename KernelOf<T>::Type;
-  static constexpr int kPerStep = KernelOf<T>::kPerStep;
-  static constexpr int64_t kRows = 112, kSteps = 1024;
-  static constexpr int64_t kResident = 4096;  // steps of one panel: 256 KB of the weight
-
-  const LinearArgs& args;
-  int64_t in = args.weight.in, out = args.weight.out;
-  int64_t steps = CeilDiv(in, kPerStep), whole_panels = out / kPanel;
-  Split k{steps, kSteps, kLanes};
-  Split rows, panels;
-
-  LinearTask(void* device, const LinearArgs& a)
-      : args(a),
-        rows(SplitRows(device, a.x.rows, kRows)),
-        panels(
-            SplitPanels(device, CeilDiv(out, kPanel), rows.count, k.count > 1 ? 64 : 1 << 20, 4)) {}
-
-  // A task's share. Sums of the last panel when it is not whole, and of all panels when k comes in
-  // several blocks, wait in scratch: row r of waiting panel j is at sums + (j * rows + r) * 16.
-  struct Block {
-    RowTiles tiles;
-    int64_t row0, panel0, count;
-    float *a, *sums;
-  };
-
-  void Run(int64_t index, Worker& worker) const {
-    const int64_t row0 = rows.First(index / panels.count), m = rows.Size(index / panels.count);
-    const int64_t count = panels.Size(index % panels.count);
-    const int64_t a_size = RoundUp(m * Least(k.piece, steps) * Kernel::kUnits + kPackSlack, 16);
-    const int64_t waiting = k.count > 1 ? count : 1;
-    float* a = static_cast<float*>(worker.Scratch((a_size + waiting * m * kPanel) * 4));
-    const Block block{RowTiles(m), row0, panels.First(index % panels.count), count, a, a + a_size};
-    for (int64_t kb = 0; kb < k.count; ++kb) {
-      PackBlock(block, kb);
-      RunBlock(block, kb);
-    }
-    if (block.panel0 + count > whole_panels) StoreLast(block);
-  }
-
-  void PackBlock(const Block& block, int64_t kb) const {
-    const int64_t k0 = k.First(kb) * kPerStep, n = Least(in - k0, k.Size(kb) * kPerStep);
-    for (int64_t i = 0; i < block.tiles.count; ++i) {
-      const int64_t first = block.tiles.First(i), stride = args.x.stride;
-      PackTile(Kernel{}, static_cast<const T*>(args.x.data) + (block.row0 + first) * stride + k0,
-               stride, block.tiles.Height(i), n, block.a + first * k.Size(kb) * Kernel::kUnits);
-    }
-  }
-
-  // A few panels at a time stay in the second cache while all tiles pass over them; the first
-  // tiles bring the next panels in, a line a step.
-  void RunBlock(const Block& block, int64_t kb) const {
-    const int64_t resident = Most(kWideVecs, kResident / k.Size(kb) / kWideVecs * kWideVecs);
-    for (int64_t j0 = 0; j0 < block.count; j0 += resident)
-      for (int64_t i = 0; i < block.tiles.count; ++i) {
-        const int64_t end = Least(block.count, j0 + resident);
-        int vecs = 0;
-        for (int64_t j = j0; j < end; j += vecs) {
-          const int64_t whole = Least(end, whole_panels - block.panel0) - j;
-          vecs = whole > 0 ? NextVecs(block.tiles.Height(i), whole) : 1;
-          RunTileOf(block, kb, i, j, vecs, j + resident);
-        }
-      }
-  }
-
-  void RunTileOf(const Block& block, int64_t kb, int64_t i, int64_t j, int vecs,
-                 int64_t later) const {
-    const int height = block.tiles.Height(i);
-    const int64_t first = block.tiles.First(i), panel = block.panel0 + j;
-    const int64_t c_vec = block.tiles.rows * kPanel, b_vec = steps * kPanel;
-    float* c = block.sums + first * kPanel + (k.count > 1 ? j * c_vec : 0);
-    const float* weight = static_cast<const float*>(args.weight.data) + k.First(kb) * kPanel;
-    const float* b = weight + panel * b_vec;
-    const float* ahead = i < vecs ? weight + (block.panel0 + later + i) * b_vec : b;
-    const bool bf16 = args.y.dtype == DType::kBF16;
-    const int64_t y_at = (block.row0 + first) * args.y.stride + panel * kPanel;
-    const Epilogue epilogue{args.bias ? args.bias + panel * kPanel : nullptr,
-                            static_cast<char*>(args.y.data) + y_at * (bf16 ? 2 : 4), args.y.stride,
-                            bf16, args.accumulate};
-    const bool last = kb == k.count - 1 && (panel + vecs) * kPanel <= out;
-    ChooseKernel<Kernel>(
-        height, vecs)({block.a + first * k.Size(kb) * Kernel::kUnits, height * Kernel::kUnits, b,
-                       b_vec, kPanel, k.Size(kb), c, kPanel, c_vec, kb > 0,
-                       last ? &epilogue : nullptr, c + vecs * c_vec, ahead});
-  }
-
-  // The last panel of an `out` that is no multiple of 16.
-  void StoreLast(const Block& block) const {
-    const int64_t m = block.tiles.rows, col = whole_panels * kPanel;
-    const float* sums = block.sums + (k.count > 1 ? (block.count - 1) * m * kPanel : 0);
-    const int n = int(out - col);
-    for (int64_t r = 0; r < m; ++r) {
-      Vec v = Load(sums + r * kPanel);
-      if (args.bias) v = Add(v, LoadPartial(args.bias + col, n));
-      const int64_t at = (block.row0 + r) * args.y.stride + col;
-      if (args.y.dtype == DType::kBF16) {
-        StorePartialAs(args.y.bf16() + at, v, n);
-        continue;
-      }
-      if (args.accumulate) v = Add(v, LoadPartial(args.y.f32() + at, n));
-      StorePartial(args.y.f32() + at, v, n);
-    }
-  }
-};
-
-template <class Task>
-inline void RunTasks(void* device, const Task& task, int64_t count) {
-  ParallelFor(device, count, [&](int64_t i, Worker& worker) { task.Run(i, worker); });
-}
-
 inline void Linear(void* device, const LinearArgs& args) {
   if (args.x.rows == 0 || args.weight.out == 0) return;
-  if (args.weight.dtype == DType::kF32) {
-    const LinearTask<float> task(device, args);
-    RunTasks(device, task, task.rows.count * task.panels.count);
-  } else {
-    const LinearTask<uint16_t> task(device, args);
-    RunTasks(device, task, task.rows.count * task.panels.count);
-  }
+  if (args.weight.dtype == DType::kF32)
+    RunTasks(device, LinearTask<float>(device, args));
+  else
+    RunTasks(device, LinearTask<uint16_t>(device, args));
+}
+
+inline void LinearInputGrad(void* device, const LinearInputGradArgs& args) {
+  if (args.d_y.rows == 0 || args.weight.in == 0) return;
+  if (args.weight.dtype == DType::kF32)
+    RunTasks(device, InputGradTask<float>(device, args));
+  else
+    RunTasks(device, InputGradTask<uint16_t>(device, args));
+}
+
+inline void LinearWeightGrad(void* device, const LinearWeightGradArgs& args) {
+  if (args.x.rows == 0 || args.d_weight.in == 0 || args.d_weight.out == 0) return;
+  if (args.x.dtype == DType::kF32)
+    WeightGrad<float>(device, args);
+  else
+    WeightGrad<uint16_t>(device, args);
 }
 
 }  // namespace
 }  // namespace alignlab
-
-#include "cpu/kernels/linear_grad.h"

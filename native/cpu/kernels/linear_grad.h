@@ -1,7 +1,8 @@
-// The gradients of a linear layer: d_x = d_y W and d_w += d_y^T x.
+// The gradients of a linear layer, in tasks: d_x = d_y W and d_w += d_y^T x.
 #pragma once
 
-#include "cpu/kernels/linear.h"
+#include "cpu/kernels/linear_task.h"
+#include "cpu/kernels/rows.h"
 
 namespace alignlab {
 namespace {
@@ -73,6 +74,8 @@ struct InputGradTask {
         vecs(SplitPanels(device, CeilDiv(in, kPanel), rows.count, kVecs, 2)),
         k(CeilDiv(out, kPanel) * kPanelSteps, kResident / vecs.piece, kPanelSteps) {}
 
+  int64_t Tasks() const { return rows.count * vecs.count; }
+
   void Run(int64_t index, Worker& worker) const {
     const int64_t row0 = rows.First(index / vecs.count), m = rows.Size(index / vecs.count);
     const int64_t vec0 = vecs.First(index % vecs.count), n = vecs.Size(index % vecs.count);
@@ -129,15 +132,12 @@ struct InputGradTask {
   }
 };
 
-inline void LinearInputGrad(void* device, const LinearInputGradArgs& args) {
-  if (args.d_y.rows == 0 || args.weight.in == 0) return;
-  if (args.weight.dtype == DType::kF32) {
-    const InputGradTask<float> task(device, args);
-    RunTasks(device, task, task.rows.count * task.vecs.count);
-  } else {
-    const InputGradTask<uint16_t> task(device, args);
-    RunTasks(device, task, task.rows.count * task.vecs.count);
-  }
+// sum += the sum of `count` rows, `width` columns of them.
+template <class T>
+inline void AddColumns(const T* from, int64_t stride, int width, int64_t count, float* sum) {
+  Vec total = LoadPartial(sum, width);
+  for (int64_t t = 0; t < count; ++t) total = Add(total, LoadPartialAs(from + t * stride, width));
+  StorePartial(sum, total, width);
 }
 
 // d_w += d_y^T x: rows of C are inputs, columns outputs, k = tokens.
@@ -155,6 +155,8 @@ struct WeightGradTask {
 
   WeightGradTask(void* device, const LinearWeightGradArgs& a)
       : args(a), panels(SplitPanels(device, CeilDiv(out, kPanel), rows.count, kPanels, 2)) {}
+
+  int64_t Tasks() const { return rows.count * panels.count; }
 
   void Run(int64_t index, Worker& worker) const {
     const int64_t row0 = rows.First(index % rows.count), m = rows.Size(index % rows.count);
@@ -192,23 +194,11 @@ struct WeightGradTask {
       }
     }
   }
-
-  static void AddColumns(const T* from, int64_t stride, int width, int64_t count, float* sum) {
-    Vec total = LoadPartial(sum, width);
-    for (int64_t t = 0; t < count; ++t) total = Add(total, LoadPartialAs(from + t * stride, width));
-    StorePartial(sum, total, width);
-  }
 };
 
-inline void LinearWeightGrad(void* device, const LinearWeightGradArgs& args) {
-  if (args.x.rows == 0 || args.d_weight.in == 0 || args.d_weight.out == 0) return;
-  if (args.x.dtype == DType::kF32) {
-    const WeightGradTask<float> task(device, args);
-    RunTasks(device, task, task.rows.count * task.panels.count);
-  } else {
-    const WeightGradTask<uint16_t> task(device, args);
-    RunTasks(device, task, task.rows.count * task.panels.count);
-  }
+template <class T>
+inline void WeightGrad(void* device, const LinearWeightGradArgs& args) {
+  RunTasks(device, WeightGradTask<T>(device, args));
 }
 
 }  // namespace

@@ -4,6 +4,9 @@
 #include "backend/backend.h"
 #include "cpu/kernels/parallel.h"
 #include "cpu/kernels/simd.h"
+#if defined(__AMX_BF16__)
+#include "cpu/kernels/amx.h"
+#endif
 
 namespace alignlab {
 namespace {
@@ -14,23 +17,6 @@ namespace {
 constexpr int kChains = 24;
 #else
 constexpr int kChains = 6;
-#endif
-
-#if defined(__AVX512BF16__)
-inline float BurnBf16(int64_t rounds) {
-  const __m512bh a = (__m512bh)_mm512_set1_epi32(0x3f803f80),
-                 b = (__m512bh)_mm512_set1_epi32(0x3a803a80);
-  __m512 chain[kChains];
-  for (auto& c : chain) c = _mm512_set1_ps(1.0f);
-  for (int64_t r = 0; r < rounds; ++r) {
-#pragma GCC unroll 24
-    for (int i = 0; i < kChains; ++i) chain[i] = _mm512_dpbf16_ps(chain[i], a, b);
-  }
-  float sum = 0;
-  for (auto& c : chain) sum += _mm512_cvtss_f32(c);
-  return sum;
-}
-constexpr int kBf16FlopsPerLane = 4;
 #endif
 
 inline float BurnF32(int64_t rounds) {
@@ -44,27 +30,51 @@ inline float BurnF32(int64_t rounds) {
   for (const auto& c : chain) sum += ReduceAdd(c);
   return sum;
 }
+constexpr int64_t kF32Flops = kChains * kLanes * 2;  // of a round
+
+#if defined(__AMX_BF16__)
+inline float BurnBf16(int64_t rounds) {
+  const TileUnit unit;  // all zero
+  for (int64_t r = 0; r < rounds; ++r) {
+    TileMultiply<0, 4, 6>();
+    TileMultiply<1, 4, 7>();
+    TileMultiply<2, 5, 6>();
+    TileMultiply<3, 5, 7>();
+  }
+  return 0;
+}
+constexpr int64_t kBf16Flops = 4 * 2 * kAmxRows * kLanes * kAmxDepth;  // of a round
+#elif defined(__AVX512BF16__)
+inline float BurnBf16(int64_t rounds) {
+  const __m512bh a = (__m512bh)_mm512_set1_epi32(0x3f803f80),
+                 b = (__m512bh)_mm512_set1_epi32(0x3a803a80);
+  __m512 chain[kChains];
+  for (auto& c : chain) c = _mm512_set1_ps(1.0f);
+  for (int64_t r = 0; r < rounds; ++r) {
+#pragma GCC unroll 24
+    for (int i = 0; i < kChains; ++i) chain[i] = _mm512_dpbf16_ps(chain[i], a, b);
+  }
+  float sum = 0;
+  for (auto& c : chain) sum += _mm512_cvtss_f32(c);
+  return sum;
+}
+constexpr int64_t kBf16Flops = kChains * kLanes * 4;
+#else
+inline float BurnBf16(int64_t rounds) { return BurnF32(rounds); }
+constexpr int64_t kBf16Flops = kF32Flops;
+#endif
 
 // Returns the floating-point operations done by all threads together. Without bf16 instructions
 // the bf16 limit is the f32 one.
-int64_t Burn(void* device, [[maybe_unused]] DType dtype, int64_t rounds) {
+int64_t Burn(void* device, DType dtype, int64_t rounds) {
   const int64_t tasks = static_cast<Pool*>(device)->threads();
-  int64_t flops_per_lane = 2;
-#if defined(__AVX512BF16__)
-  if (dtype == DType::kBF16) flops_per_lane = kBf16FlopsPerLane;
-#endif
+  const bool bf16 = dtype == DType::kBF16;
   float results[1024] = {};
   ParallelFor(device, tasks, [&](int64_t task, Worker&) {
-#if defined(__AVX512BF16__)
-    if (dtype == DType::kBF16) {
-      results[task % 1024] = BurnBf16(rounds);
-      return;
-    }
-#endif
-    results[task % 1024] = BurnF32(rounds);
+    results[task % 1024] = bf16 ? BurnBf16(rounds) : BurnF32(rounds);
   });
   const bool finite = results[0] == results[0];
-  return finite ? tasks * rounds * kChains * kLanes * flops_per_lane : 0;
+  return finite ? tasks * rounds * (bf16 ? kBf16Flops : kF32Flops) : 0;
 }
 
 }  // namespace

@@ -14,6 +14,11 @@ constexpr int64_t kColumnBlock = 4 * kLanes;
 
 inline int64_t Smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
+inline Tensor RowRange(const Tensor& t, int64_t first, int64_t rows) {
+  const int64_t bytes = first * t.stride * int64_t(SizeOf(t.dtype));
+  return {static_cast<char*>(t.data) + bytes, t.dtype, rows, t.cols, t.stride};
+}
+
 // n >= 16 is known when the loop body is inlined: the whole-vector form costs no mask.
 template <class T>
 inline Vec LoadN(const T* p, int64_t n) {
