@@ -36,9 +36,9 @@ interface Options {
 
 const workNames = ['train', 'score', 'generate', 'dpo32', 'dpo192'];
 const batchOf: Readonly<Record<string, number>> = { stories15m: 16, smol135m: 4 };
-// Activations small beside the model's own memory: a third of it for stories15m, a tenth for
+// Activations small beside the model's own memory: a third of it for stories15m, a twentieth for
 // smol135m.
-const passTokensOf: Readonly<Record<string, number>> = { stories15m: 2048, smol135m: 512 };
+const passTokensOf: Readonly<Record<string, number>> = { stories15m: 2048, smol135m: 256 };
 
 function makeWork(name: string, batch: number): Work {
   const shape = { batch, length: 256, prompt: 32, newTokens: 64 };

@@ -32,6 +32,14 @@ const ofScales: readonly string[] = [
     'beta 0.03 too, left the gap undetermined (-0.02). These scales show; they do not test.',
 ];
 
+const ofProxySizes = ({ proxySizes, golden }: Recipe): readonly string[] =>
+  proxySizes.includes(golden.parameters)
+    ? [
+        'The largest proxy is as large as the golden model: it differs in what it learned from, not ' +
+          'in size. The paper has one proxy, of 0.77 billion parameters beside 11.',
+      ]
+    : [];
+
 const filesResultOf = ({ materials }: Lab): FilesResult => materials.artefact.result as FilesResult;
 
 const modelName = ({ files }: Recipe): string => basename(resolve(files?.model ?? ''));
@@ -79,7 +87,7 @@ export interface Premises {
 const share = (value: number): string => value.toFixed(3);
 
 const worldPremises = ({ recipe, golden }: Lab): Premises => ({
-  deviations: [...ofWorlds, ...ofAll, ...ofScales],
+  deviations: [...ofWorlds, ...ofAll, ...ofProxySizes(recipe), ...ofScales],
   protocol,
   labels: 'A rater labels D_initial',
   golden:
@@ -107,7 +115,7 @@ const filesPremises = (lab: Lab): Premises => {
     preferences: preferencesName(recipe),
   };
   return {
-    deviations: [...ofFiles(lab), ...ofAll],
+    deviations: [...ofFiles(lab), ...ofAll, ...ofProxySizes(recipe)],
     protocol: labelledByUser(protocol),
     labels: 'D_initial has the labels of the file',
     golden:
