@@ -152,3 +152,13 @@ const makeFolder = async (path: string): Promise<void> => {
   const { mkdir } = await import('node:fs/promises');
   await mkdir(path, { recursive: true });
 };
+
+test('score names the line of a token that the vocabulary does not have', async (t) => {
+  const folder = await scratch(t);
+  const model = await makeStart(join(folder, 'start'));
+  const tokens = await writeLines(join(folder, 'tokens.jsonl'), [[1, 2], { tokens: [1, 999_999] }]);
+  const { code, stdout, stderr } = await cli(['score', model, '--tokens', tokens, '--json']);
+  t.is(code, 1);
+  t.is(stdout, '');
+  t.regex(stderr, /TOKEN_OUT_OF_RANGE: .*tokens\.jsonl, line 2: token 999999 .* tokenizer/);
+});

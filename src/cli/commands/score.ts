@@ -30,7 +30,7 @@ const invalid = (file: string, line: number, found: string): AlignlabError =>
       'the key "tokens".',
   );
 
-const parseLine = (file: string, line: number, text: string): Line => {
+const parseLine = (file: string, line: number, text: string, vocabulary: number): Line => {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -42,12 +42,24 @@ const parseLine = (file: string, line: number, text: string): Line => {
   if (!Array.isArray(tokens)) throw invalid(file, line, 'there is no array of tokens');
   const bad: unknown = tokens.find((id) => !Number.isInteger(id));
   if (bad !== undefined) throw invalid(file, line, `${JSON.stringify(bad)} is not a token id`);
+  const strange = (tokens as number[]).find((id) => id < 0 || id >= vocabulary);
+  if (strange !== undefined) {
+    throw new AlignlabError(
+      'TOKEN_OUT_OF_RANGE',
+      `${file}, line ${line}: token ${strange} is not in the vocabulary of ${vocabulary} tokens. ` +
+        'Is the tokenizer the one of this checkpoint?',
+    );
+  }
   if (tokens.length === 0) throw invalid(file, line, 'the array is empty');
   return { number: line, tokens: tokens as number[] };
 };
 
 /** Batches of whole lines, as many as fit the token budget. */
-async function* batchesOf(file: string, budget: number): AsyncGenerator<Line[]> {
+async function* batchesOf(
+  file: string,
+  budget: number,
+  vocabulary: number,
+): AsyncGenerator<Line[]> {
   const input = createReadStream(file, 'utf8');
   let batch: Line[] = [];
   let tokens = 0;
@@ -56,7 +68,7 @@ async function* batchesOf(file: string, budget: number): AsyncGenerator<Line[]> 
     for await (const text of createInterface({ input, crlfDelay: Infinity })) {
       line += 1;
       if (text.trim() === '') continue;
-      const next = parseLine(file, line, text);
+      const next = parseLine(file, line, text, vocabulary);
       if (batch.length > 0 && tokens + next.tokens.length > budget) {
         yield batch;
         [batch, tokens] = [[], 0];
@@ -119,7 +131,7 @@ export const scoreCommand = new Command('score')
       await scoreBatch(model, [{ number: 1, tokens: Array.from(tokenizer.encode(text)) }], json);
       return;
     }
-    for await (const batch of batchesOf(tokens ?? '', batchTokens)) {
+    for await (const batch of batchesOf(tokens ?? '', batchTokens, model.shape.vocab)) {
       await scoreBatch(model, batch, json);
     }
   });
