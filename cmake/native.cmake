@@ -30,7 +30,11 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   alignlab_kernels(avx2 kOperationsAvx2 -mavx2 -mfma -mf16c)
   alignlab_kernels(avx512 kOperationsAvx512 -march=x86-64-v4)
   alignlab_kernels(avx512bf16 kOperationsAvx512Bf16 -march=x86-64-v4 -mavx512bf16)
-  alignlab_kernels(amx kOperationsAmx -march=x86-64-v4 -mavx512bf16 -mamx-tile -mamx-bf16)
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-mamx-bf16 ALIGNLAB_AMX) # GCC from 11 on
+  if(ALIGNLAB_AMX)
+    alignlab_kernels(amx kOperationsAmx -march=x86-64-v4 -mavx512bf16 -mamx-tile -mamx-bf16)
+  endif()
 endif()
 
 file(GLOB core_sources CONFIGURE_DEPENDS ${native}/model/*.cc ${native}/decode/*.cc
@@ -40,6 +44,9 @@ add_library(alignlab_core STATIC ${native}/cpu/backend.cc ${native}/cpu/isa.cc $
                                  ${core_sources} ${kernel_objects})
 target_include_directories(alignlab_core PUBLIC ${native})
 target_compile_options(alignlab_core PRIVATE -ffp-contract=off)
+if(ALIGNLAB_AMX)
+  target_compile_definitions(alignlab_core PRIVATE ALIGNLAB_AMX)
+endif()
 target_link_libraries(alignlab_core PUBLIC Threads::Threads ${CMAKE_DL_LIBS})
 
 if(ALIGNLAB_UBSAN)

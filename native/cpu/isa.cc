@@ -14,11 +14,13 @@ extern const ControlOperations kOperationsPortableControl;
 extern const Operations kOperationsAvx2;
 extern const Operations kOperationsAvx512;
 extern const Operations kOperationsAvx512Bf16;
-extern const Operations kOperationsAmx;
 extern const ControlOperations kOperationsAvx2Control;
 extern const ControlOperations kOperationsAvx512Control;
 extern const ControlOperations kOperationsAvx512Bf16Control;
+#if defined(ALIGNLAB_AMX)
+extern const Operations kOperationsAmx;
 extern const ControlOperations kOperationsAmxControl;
+#endif
 
 namespace {
 
@@ -36,10 +38,12 @@ bool HasAvx512() {
          __builtin_cpu_supports("avx512vl");
 }
 bool HasAvx512Bf16() { return HasAvx512() && __builtin_cpu_supports("avx512bf16"); }
+#if defined(ALIGNLAB_AMX)
 bool HasAmx() {
   return HasAvx512Bf16() && __builtin_cpu_supports("amx-tile") &&
          __builtin_cpu_supports("amx-bf16") && RequestAmx();
 }
+#endif
 
 }  // namespace
 #endif
@@ -51,7 +55,9 @@ std::span<const InstructionSet> InstructionSets() {
     {"avx2", HasAvx2(), &kOperationsAvx2, &kOperationsAvx2Control},
     {"avx512", HasAvx512(), &kOperationsAvx512, &kOperationsAvx512Control},
     {"avx512bf16", HasAvx512Bf16(), &kOperationsAvx512Bf16, &kOperationsAvx512Bf16Control},
+#if defined(ALIGNLAB_AMX)
     {"amx", HasAmx(), &kOperationsAmx, &kOperationsAmxControl},
+#endif
 #endif
   };
   return sets;
