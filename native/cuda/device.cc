@@ -77,6 +77,11 @@ Device::Device(int ordinal, CudaBackend* owner)
       pinned_(runtime_, true),
       kept_(runtime_) {}
 
+void Device::SetExact(bool exact) {
+  cublas_ = exact ? nullptr : runtime_.OpenCublas();
+  hopper_ = !exact && HopperRuns(*this) ? HopperUse::kLarge : HopperUse::kNever;
+}
+
 const void* Device::StageBytes(const void* host, size_t bytes) {
   if (bytes == 0) return nullptr;
   void* pinned = pinned_.Take(bytes);

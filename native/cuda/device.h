@@ -46,6 +46,14 @@ enum class BatchArray { kPositions, kSlots, kSegments, kPages, kTiles, kTreeTile
 
 class CudaBackend;
 
+// Which bf16 products run by Hopper's own instructions (kernels/hopper_product.h), where they can
+// take them: those that fill its tiles, or, for tests, all.
+enum class HopperUse { kNever, kLarge, kAlways };
+class Device;
+// Whether the device can: compute capability 9.0, a driver with tensor maps, and a library that was
+// built for sm_90a.
+bool HopperRuns(Device& device);
+
 class Device {
  public:
   explicit Device(int ordinal, CudaBackend* owner = nullptr);
@@ -57,10 +65,15 @@ class Device {
   void* stream() const { return runtime_.stream(); }
 
   // Exact, as a device is at first: a row's bits do not depend on its batch. Else large products
-  // go to cuBLASLt, where the machine has it.
-  void SetExact(bool exact) { cublas_ = exact ? nullptr : runtime_.OpenCublas(); }
+  // go to cuBLASLt, where the machine has it, or else to Hopper's instructions, where the device
+  // has them. An exact device does without them until a GPU has shown two things: that their
+  // results depend neither on a tile's width nor on a row's place in it, and that they round like
+  // the m16n8k16 products of attention and of small batches.
+  void SetExact(bool exact);
   void UseCublas(std::unique_ptr<Cublas> cublas) { cublas_ = std::move(cublas); }
   Cublas* cublas() const { return cublas_.get(); }  // null: not used
+  void UseHopper(HopperUse use) { hopper_ = use; }
+  HopperUse hopper() const { return hopper_; }
 
   // Device memory until the end of the operation, not cleared.
   template <class T>
@@ -109,6 +122,7 @@ class Device {
   Room scratch_, pinned_;
   KeptArrays kept_;
   std::unique_ptr<Cublas> cublas_;
+  HopperUse hopper_ = HopperUse::kNever;
 };
 
 // Each operation has one while it runs: what it took from the device is free when it ends. Kernels

@@ -237,16 +237,22 @@ constexpr bool kEmulateCuda = false;
 constexpr bool kEmulateCuda = true;
 #endif
 
-// body(table) for each instruction set and for the CUDA backend, emulated. What depends on panels
-// has to be made inside.
+// body(table) for the CUDA backend, emulated. What depends on panels has to be made inside.
+template <class Body>
+void OnEmulatedCuda(cuda::HopperUse hopper, const Body& body) {
+  if (!kEmulateCuda) return;
+  const Context context(hopper == cuda::HopperUse::kNever ? "emulated cuda"
+                                                          : "emulated cuda, Hopper");
+  cuda::CudaBackend gpu(0);
+  static_cast<cuda::Device*>(gpu.table().device)->UseHopper(hopper);
+  const PanelsOf panels(gpu.table());
+  body(gpu.table());
+}
+// The same for each instruction set, too.
 template <class Body>
 void OnEveryBackend(const Body& body) {
   OnEveryInstructionSet(body);
-  if (!kEmulateCuda) return;
-  const Context context("emulated cuda");
-  cuda::CudaBackend gpu(0);
-  const PanelsOf panels(gpu.table());
-  body(gpu.table());
+  OnEmulatedCuda(cuda::HopperUse::kNever, body);
 }
 
 // run(table) returns bytes or values that must be the same, bit for bit, on 1, 2 and 3 threads.
@@ -264,17 +270,16 @@ void ExpectSameOnThreads(const std::string& what, const Run& run) {
 
 // The same for any order in which the threads of emulated blocks run.
 template <class Run>
-void ExpectSameInAnyOrder(const std::string& what, const Run& run) {
-  if (!kEmulateCuda) return;
-  const Context context("emulated cuda");
-  cuda::CudaBackend gpu(0);
-  const PanelsOf panels(gpu.table());
-  cuda::emulation::SetSeed(1);
-  const auto expected = run(gpu.table());
-  for (uint64_t seed : {2, 3}) {
-    cuda::emulation::SetSeed(seed);
-    EXPECT_MESSAGE(run(gpu.table()) == expected, what + ": depends on the order of threads");
-  }
+void ExpectSameInAnyOrder(const std::string& what, const Run& run,
+                          cuda::HopperUse hopper = cuda::HopperUse::kNever) {
+  OnEmulatedCuda(hopper, [&](const Backend& backend) {
+    cuda::emulation::SetSeed(1);
+    const auto expected = run(backend);
+    for (uint64_t seed : {2, 3}) {
+      cuda::emulation::SetSeed(seed);
+      EXPECT_MESSAGE(run(backend) == expected, what + ": depends on the order of threads");
+    }
+  });
 }
 
 }  // namespace alignlab::test

@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <memory>
 #include <numeric>
-#include <random>
-#include <vector>
 
+#include "cuda/emulation/block.h"
 #include "error.h"
 
 // Saves the callee's registers on the stack, keeps the stack pointer in *save and goes on where
@@ -37,52 +36,22 @@ alignlab_switch_stack:
 
 namespace alignlab::cuda::emulation {
 
+thread_local Grid* running = nullptr;
+
+void Yield() {
+  Grid& grid = *running;
+  alignlab_switch_stack(&grid.current->stack_pointer, grid.scheduler);
+}
+
+void Release(State waiting, Fiber* begin, Fiber* end) {
+  for (Fiber* f = begin; f != end; ++f)
+    if (f->state == waiting) f->state = State::kReady;
+}
+
 namespace {
 
 constexpr size_t kStackBytes = 128 << 10;
-constexpr unsigned kLanes = 32;
 constexpr unsigned kMaxThreads = 1024;
-constexpr size_t kMaxShared = 228 << 10;
-
-struct Copy {
-  void* to;
-  const void* from;  // null: zeros
-};
-
-enum class State { kReady, kAtBlockBarrier, kAtWarpBarrier, kDone };
-
-struct Fiber {
-  void* stack_pointer = nullptr;
-  Index3 index{};
-  unsigned number = 0;
-  State state = State::kReady;
-  unsigned parity = 0;  // of the exchange buffer: lanes may be one exchange apart
-  std::vector<std::vector<Copy>> groups;
-  std::vector<Copy> open;
-};
-
-struct MmaOperands {
-  float a[16][16], b[16][8], d[16][8];
-};
-
-struct Warp {
-  unsigned live = 0, waiting = 0;
-  alignas(16) unsigned char slots[2][kLanes][kSlot];
-  MmaOperands mma;
-};
-
-struct Grid {
-  Index3 grid{}, block{}, at{};
-  const std::function<void()>* thread = nullptr;
-  std::vector<Fiber> fibers;
-  std::vector<Warp> warps;
-  unsigned live = 0, waiting = 0;
-  Fiber* current = nullptr;
-  void* scheduler = nullptr;
-  const char* fault = nullptr;
-};
-
-thread_local Grid* running = nullptr;
 
 class Stacks {
  public:
@@ -107,17 +76,7 @@ thread_local std::unique_ptr<Stacks> stacks;
 thread_local std::unique_ptr<Shared> shared;
 uint64_t seed = 1;
 
-void Yield() {
-  Grid& grid = *running;
-  alignlab_switch_stack(&grid.current->stack_pointer, grid.scheduler);
-}
-
 Warp& CurrentWarp() { return running->warps[running->current->number / kLanes]; }
-
-void Release(State waiting, Fiber* begin, Fiber* end) {
-  for (Fiber* f = begin; f != end; ++f)
-    if (f->state == waiting) f->state = State::kReady;
-}
 
 void ReleaseWarp(unsigned warp) {
   Grid& grid = *running;
@@ -174,6 +133,8 @@ void StartBlock(Grid& grid) {
   const unsigned threads = n.x * n.y * n.z;
   grid.fibers.assign(threads, {});
   grid.warps.assign((threads + kLanes - 1) / kLanes, {});
+  grid.warpgroups.assign((threads + kWarpgroup - 1) / kWarpgroup, {});
+  grid.boxes.clear();
   grid.live = threads;
   grid.waiting = 0;
   for (unsigned i = 0; i < threads; ++i) {
@@ -185,11 +146,11 @@ void StartBlock(Grid& grid) {
   }
 }
 
-void RunBlock(Grid& grid, std::mt19937_64& random) {
+void RunBlock(Grid& grid) {
   StartBlock(grid);
   std::vector<unsigned> order(grid.fibers.size());
   std::iota(order.begin(), order.end(), 0u);
-  std::shuffle(order.begin(), order.end(), random);
+  std::shuffle(order.begin(), order.end(), grid.random);
   while (grid.live > 0 && !grid.fault) {
     bool moved = false;
     for (unsigned i : order) {
@@ -201,6 +162,7 @@ void RunBlock(Grid& grid, std::mt19937_64& random) {
     }
     if (!moved) grid.fault = "threads of a block wait for one another for ever";
   }
+  if (!grid.fault) grid.fault = FaultOfRest(grid);
 }
 
 }  // namespace
@@ -299,15 +261,15 @@ void RunGrid(Index3 grid_size, Index3 block_size, size_t shared_bytes,
   grid.grid = grid_size;
   grid.block = block_size;
   grid.thread = &thread;
+  grid.random.seed(seed);
   running = &grid;
-  std::mt19937_64 random(seed);
   for (unsigned z = 0; z < grid_size.z && !grid.fault; ++z)
     for (unsigned y = 0; y < grid_size.y && !grid.fault; ++y)
       for (unsigned x = 0; x < grid_size.x && !grid.fault; ++x) {
         // What another block left there is not zero on a GPU, either.
         std::memset(shared->bytes, 0xff, shared_bytes);
         grid.at = {x, y, z};
-        RunBlock(grid, random);
+        RunBlock(grid);
       }
   running = nullptr;
   Check(!grid.fault, grid.fault ? grid.fault : "");

@@ -12,6 +12,7 @@
 #include <mutex>
 
 #include "cuda/cublas.h"
+#include "cuda/emulation/emulation.h"
 #include "cuda/emulation/unlock.h"
 #include "error.h"
 
@@ -35,6 +36,11 @@ std::map<char*, size_t>& Blocks() {
 size_t in_use = 0;
 int open = 0;
 
+GpuProperties& TheGpu() {
+  static GpuProperties gpu{"emulated on the CPU", 8, 0, 1, kDeviceBytes, size_t(160) << 10};
+  return gpu;
+}
+
 void Protect(int protection) {
   for (const auto& [begin, bytes] : Blocks()) mprotect(begin, bytes, protection);
 }
@@ -42,6 +48,13 @@ void Protect(int protection) {
 }  // namespace
 
 namespace emulation {
+
+void SetGpu(int major, int minor, int multiprocessors) {
+  GpuProperties& gpu = TheGpu();
+  gpu.major = major;
+  gpu.minor = minor;
+  gpu.multiprocessors = multiprocessors;
+}
 
 Unlock::Unlock() {
   Lock().lock();
@@ -56,9 +69,7 @@ Unlock::~Unlock() {
 
 int Runtime::DeviceCount() { return 1; }
 
-GpuProperties Runtime::Properties(int) {
-  return {"emulated on the CPU", 8, 0, 1, kDeviceBytes, size_t(160) << 10};
-}
+GpuProperties Runtime::Properties(int) { return TheGpu(); }
 
 Runtime::Runtime(int ordinal) : ordinal_(ordinal) {}
 Runtime::~Runtime() = default;

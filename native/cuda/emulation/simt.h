@@ -15,6 +15,7 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __grid_constant__
 #define __launch_bounds__(...)
 #define __shared__ static thread_local  // blocks of one emulated device run on one thread
 #define __align__(n) alignas(n)

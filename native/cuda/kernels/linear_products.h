@@ -3,8 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
-#include "cuda/kernels/linear.h"
+#include "cuda/kernels/hopper_product.h"
 
 namespace alignlab::cuda {
 
@@ -36,7 +37,10 @@ bool MultiplyByCublas(Device& device, const Operands<T>& of, const StoreOutputs&
 
 template <Along kA, Along kB, class T>
 void Multiply(Device& device, const Operands<T>& of, const StoreOutputs& to) {
-  if (!MultiplyByCublas<kA, kB>(device, of, to)) MultiplyByTiles<kA, kB>(device, of, to);
+  if (MultiplyByCublas<kA, kB>(device, of, to)) return;
+  if constexpr (std::is_same_v<T, uint16_t>)
+    if (MultiplyByHopper<kA, kB>(device, of, to)) return;
+  MultiplyByTiles<kA, kB>(device, of, to);
 }
 
 template <class T>

@@ -1,0 +1,118 @@
+// Boxes and barriers of hopper.h on the CPU.
+#include "cuda/hopper.h"
+
+#include <bit>
+#include <utility>
+
+#include "cuda/emulation/block.h"
+#include "error.h"
+
+namespace alignlab::cuda {
+
+bool HasTensorMaps() { return true; }
+
+TensorMap MakeTensorMap(const BoxedMatrix& m) {
+  // What cuTensorMapEncodeTiled asks of two dimensions of 16-bit elements and 128-byte swizzle.
+  const auto size = [](int64_t n) { return n >= 1 && n <= int64_t(1) << 32; };
+  Check(reinterpret_cast<uintptr_t>(m.data) % 16 == 0 && m.stride * 2 % 16 == 0 &&
+            m.stride * 2 < int64_t(1) << 40 && size(m.rows) && size(m.cols) && m.box_rows >= 1 &&
+            m.box_rows <= 256,
+        "a tensor map that the driver would refuse");
+  return {static_cast<const uint16_t*>(m.data), m.rows, m.cols, m.stride, m.box_rows};
+}
+
+namespace emulation {
+
+namespace {
+
+// A barrier's 64 bits. Memory that no barrier was made in is all ones.
+struct BarrierState {
+  uint64_t phase : 1, arrivals : 20, pending : 20, unmade : 1;
+  int64_t bytes : 22;  // expected less those that came
+};
+static_assert(sizeof(BarrierState) == sizeof(uint64_t));
+
+BarrierState Read(const uint64_t* barrier) {
+  const auto state = std::bit_cast<BarrierState>(*barrier);
+  if (state.unmade) running->fault = "a barrier was used before it was made";
+  return state;
+}
+
+void WakeAt(const uint64_t* barrier) {
+  for (Fiber& f : running->fibers)
+    if (f.state == State::kAtBarrier && f.barrier == barrier) f.state = State::kReady;
+}
+
+void Write(uint64_t* barrier, BarrierState state) {
+  const bool over = state.pending == 0 && state.bytes == 0;
+  if (over) {
+    state.phase ^= 1;
+    state.pending = state.arrivals;
+  }
+  *barrier = std::bit_cast<uint64_t>(state);
+  if (over) WakeAt(barrier);
+}
+
+void Land(const BoxCopy& box) {
+  const TensorMap& m = box.map;
+  for (int r = 0; r < m.box_rows; ++r)
+    for (int c = 0; c < kBoxCols; ++c) {
+      const int64_t row = int64_t(box.row) + r, col = int64_t(box.col) + c;
+      const bool inside = row >= 0 && row < m.rows && col >= 0 && col < m.cols;
+      const uint16_t x = inside ? m.data[row * m.stride + col] : 0;
+      uint32_t at = SharedAddress(box.to) + uint32_t(r * 128 + c * 2);
+      at ^= (at >> 7 & 7) << 4;
+      std::memcpy(SharedMemory() + at, &x, sizeof x);
+    }
+  BarrierState state = Read(box.barrier);
+  state.bytes -= m.box_rows * 128;
+  Write(box.barrier, state);
+}
+
+void LandAll(const uint64_t* barrier) {
+  auto boxes = std::move(running->boxes);
+  running->boxes.clear();
+  for (const BoxCopy& box : boxes)
+    if (box.barrier == barrier)
+      Land(box);
+    else
+      running->boxes.push_back(box);
+}
+
+}  // namespace
+
+void InitBarrier(uint64_t* barrier, int arrivals) {
+  *barrier = std::bit_cast<uint64_t>(BarrierState{0, uint64_t(arrivals), uint64_t(arrivals), 0, 0});
+}
+
+void Arrive(uint64_t* barrier, int bytes) {
+  BarrierState state = Read(barrier);
+  if (state.pending == 0) running->fault = "more threads arrived at a barrier than it counts";
+  state.bytes += bytes;
+  --state.pending;
+  Write(barrier, state);
+}
+
+void WaitBarrier(uint64_t* barrier, uint32_t parity) {
+  Fiber& fiber = *running->current;
+  while (!running->fault && Read(barrier).phase == parity) {
+    LandAll(barrier);
+    if (Read(barrier).phase != parity) return;
+    fiber.barrier = barrier;
+    fiber.state = State::kAtBarrier;
+    Yield();
+  }
+}
+
+void CopyBox(char* shared, const TensorMap& map, int row, int col, uint64_t* barrier) {
+  if (SharedAddress(shared) % 1024 != 0 || SharedAddress(shared) >= kMaxShared)
+    running->fault = "a box does not begin at a multiple of 1,024 bytes";
+  const BoxCopy box{shared, map, row, col, barrier};
+  if (running->random() % 2) return Land(box);
+  running->boxes.push_back(box);
+  WakeAt(barrier);
+}
+
+}  // namespace emulation
+
+}  // namespace alignlab::cuda

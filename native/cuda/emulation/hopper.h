@@ -1,0 +1,74 @@
+// hopper.h without a GPU. Hardware may finish a copy or a product at any time between its start and
+// the end of the wait for it: here each draws whether it is done at the start or at the end, so a
+// wait that is missing shows for some seed. Descriptors are read from their bits.
+#pragma once
+
+#include "cuda/emulation/simt.h"
+
+#define ALIGNLAB_HOPPER 1
+
+namespace alignlab::cuda {
+
+struct TensorMap {
+  const uint16_t* data = nullptr;
+  int64_t rows = 0, cols = 0, stride = 0;
+  int box_rows = 0;
+};
+
+namespace emulation {
+
+struct ProductOperands {
+  int cols;
+  bool across_a, across_b, add;
+  uint64_t a, b;
+
+  bool operator==(const ProductOperands&) const = default;
+};
+
+void InitBarrier(uint64_t* barrier, int arrivals);
+void Arrive(uint64_t* barrier, int bytes);
+void WaitBarrier(uint64_t* barrier, uint32_t parity);
+void CopyBox(char* shared, const TensorMap& map, int row, int col, uint64_t* barrier);
+void OpenProducts();
+void StartProduct(float* d, const ProductOperands& operands);
+void CommitProducts();
+void WaitProducts(int newest);
+
+}  // namespace emulation
+
+inline uint32_t SharedAddress(const void* p) {
+  return uint32_t(static_cast<const char*>(p) - emulation::SharedMemory());
+}
+
+inline void InitBarrier(uint64_t* barrier, int arrivals) {
+  emulation::InitBarrier(barrier, arrivals);
+}
+inline void PublishBarriers() {}
+inline void Arrive(uint64_t* barrier) { emulation::Arrive(barrier, 0); }
+inline void ArriveExpecting(uint64_t* barrier, int bytes) { emulation::Arrive(barrier, bytes); }
+inline void WaitBarrier(uint64_t* barrier, uint32_t parity) {
+  emulation::WaitBarrier(barrier, parity);
+}
+inline void CopyBox(char* shared, const TensorMap& map, int row, int col, uint64_t* barrier) {
+  emulation::CopyBox(shared, map, row, col, barrier);
+}
+template <int kRegisters>
+void KeepRegisters() {}
+template <int kRegisters>
+void TakeRegisters() {}
+
+inline void OpenProducts() { emulation::OpenProducts(); }
+inline void CommitProducts() { emulation::CommitProducts(); }
+template <int N>
+void WaitProducts() {
+  emulation::WaitProducts(N);
+}
+template <int kCount>
+void ReadProducts(float (&)[kCount]) {}
+template <bool kAcrossA, bool kAcrossB, int kCount>
+void MultiplyWarpgroup(float (&d)[kCount], uint64_t a, uint64_t b, bool add) {
+  static_assert(kCount == 64 || kCount == 128);
+  emulation::StartProduct(d, {2 * kCount, kAcrossA, kAcrossB, add, a, b});
+}
+
+}  // namespace alignlab::cuda

@@ -1,0 +1,51 @@
+// The words of Hopper (compute capability 9.0, built for sm_90a) that simt.h does not have:
+// matrices copied to shared memory in boxes by the tensor memory accelerator (TMA), barriers in
+// shared memory that count arrivals and bytes, products that four warps start and wait for. Kernels
+// that say them have a body only where ALIGNLAB_HOPPER is 1.
+#pragma once
+
+#include "cuda/simt.h"
+
+#if defined(__CUDACC__)
+#include "cuda/hopper_nvcc.h"
+#else
+#include "cuda/emulation/hopper.h"
+#endif
+
+namespace alignlab::cuda {
+
+constexpr int kWarpgroup = 4 * kWarp;
+
+// Rows of bf16 in global memory, `stride` elements apart, to be read in boxes of box_rows rows by
+// kBoxCols columns. What of a box lies outside of the matrix is zero. In shared memory a box is
+// rows of 128 bytes from an address on that 1,024 divides, and the 16-byte chunk c of row r lies at
+// place c ^ r % 8 of it ("128-byte swizzle").
+constexpr int kBoxCols = 64;
+struct BoxedMatrix {
+  const void* data;
+  int64_t rows, cols, stride;
+  int box_rows;
+
+  // Whether the TMA can read it.
+  bool Fits() const {
+    constexpr int64_t kMost = int64_t(1) << 31;  // coordinates are int
+    return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 8 == 0 && stride < kMost &&
+           rows > 0 && cols > 0 && rows < kMost && cols < kMost;
+  }
+};
+
+// Whether the driver can make tensor maps.
+bool HasTensorMaps();
+// Throws Error DEVICE_LOST when the driver refuses a matrix that Fits.
+TensorMap MakeTensorMap(const BoxedMatrix& matrix);
+
+// The descriptor of a matrix in shared memory for MultiplyWarpgroup, 128-byte swizzle. Rows along
+// the depth: 8 rows to the next 8 are `stride` bytes. Rows along the outputs: 8 terms to the next 8
+// are `stride` bytes, 64 outputs to the next 64 are `leading` bytes.
+__device__ __forceinline__ uint64_t SharedMatrix(const char* start, int leading, int stride) {
+  constexpr uint64_t kSwizzle128 = uint64_t(1) << 62;
+  return uint64_t((SharedAddress(start) & 0x3ffff) >> 4) | uint64_t(leading >> 4) << 16 |
+         uint64_t(stride >> 4) << 32 | kSwizzle128;
+}
+
+}  // namespace alignlab::cuda

@@ -1,0 +1,163 @@
+// A tile of A B^T by Hopper's warpgroups: one warp copies pieces of both operands ahead through a
+// ring of stages, two warpgroups multiply what has come. Each output is one accumulator that
+// products of 16 terms are added to, ascending.
+#pragma once
+
+#include "cuda/hopper.h"
+#include "cuda/kernels/tile_product.h"
+
+namespace alignlab::cuda {
+
+constexpr int kHopperDepth = kBoxCols;  // terms of a stage
+constexpr int kBoxLine = 128;           // bytes of a box's row
+
+// An operand's part of a stage: kWidth outputs by kHopperDepth terms. Rows along the depth are one
+// box; rows along the outputs are boxes of 64 outputs by all terms, one after the other.
+template <Along kAlong, int kWidth>
+struct HopperPiece {
+  static constexpr bool kAcross = kAlong == Along::kOutput;
+  static constexpr int kBytes = kWidth * kBoxLine;
+  static constexpr int kBoxRows = kAcross ? kHopperDepth : kWidth;
+  static constexpr int kBoxBytes = kBoxRows * kBoxLine;
+  static_assert(kWidth % kBoxCols == 0 && kBoxRows <= 256);
+
+  __device__ __forceinline__ static void Copy(char* to, const TensorMap& from, int output, int term,
+                                              uint64_t* barrier) {
+    if constexpr (kAcross) {
+      for (int i = 0; i < kWidth / kBoxCols; ++i)
+        CopyBox(to + i * kBoxBytes, from, term, output + i * kBoxCols, barrier);
+    } else {
+      CopyBox(to, from, output, term, barrier);
+    }
+  }
+
+  // From (output, term) on: outputs by 64 where rows lie along them, terms by 16.
+  __device__ __forceinline__ static uint64_t At(const char* piece, int output, int term) {
+    constexpr int kEightLines = 8 * kBoxLine;
+    if constexpr (kAcross)
+      return SharedMatrix(piece + output / kBoxCols * kBoxBytes + term * kBoxLine, kBoxBytes,
+                          kEightLines);
+    else
+      return SharedMatrix(piece + output * kBoxLine + term * 2, 16, kEightLines);
+  }
+};
+
+// The kernel's place in the ring. A stage's parity changes each time around.
+struct RingPlace {
+  int stage = 0;
+  uint32_t parity = 0;
+
+  __device__ __forceinline__ void Next(int stages) {
+    if (++stage < stages) return;
+    stage = 0;
+    parity ^= 1;
+  }
+};
+
+template <int kCols_, Along kAlongA, Along kAlongB>
+struct HopperTile {
+  static constexpr int kRows = 128, kCols = kCols_, kStages = 4;
+  static constexpr int kGroups = 2;  // that multiply, 64 rows each
+  static constexpr int kThreads = (1 + kGroups) * kWarpgroup;
+  using PieceA = HopperPiece<kAlongA, kRows>;
+  using PieceB = HopperPiece<kAlongB, kCols>;
+  static constexpr int kStageBytes = PieceA::kBytes + PieceB::kBytes;
+  // Boxes lie at multiples of 1,024, which is more than shared memory is sure to begin at.
+  static constexpr int kBoxAlign = 1024;
+  static constexpr int kSharedBytes =
+      kBoxAlign + kStages * kStageBytes + 2 * kStages * int(sizeof(uint64_t));
+
+  // `full`: a stage's bytes have come. `empty`: the warps that multiply have read it.
+  struct Ring {
+    char* stages;
+    uint64_t *full, *empty;
+
+    __device__ __forceinline__ static Ring OfBlock() {
+      char* start = DynamicShared();
+      start += (kBoxAlign - SharedAddress(start) % kBoxAlign) % kBoxAlign;
+      auto* barriers = reinterpret_cast<uint64_t*>(start + kStages * kStageBytes);
+      return {start, barriers, barriers + kStages};
+    }
+    __device__ void Init() const {
+      for (int i = 0; i < kStages; ++i) {
+        InitBarrier(full + i, 1);
+        InitBarrier(empty + i, kGroups * kWarpgroup / kWarp);
+      }
+      PublishBarriers();
+    }
+    __device__ __forceinline__ char* Stage(const RingPlace& at) const {
+      return stages + at.stage * kStageBytes;
+    }
+    // By each warp, after it has waited for the products that read the stage.
+    __device__ __forceinline__ void Release(int stage) const {
+      if (threadIdx.x % kWarp == 0) Arrive(empty + stage);
+    }
+  };
+
+  // One thread: all steps of the tile whose first output is `tile`, each as soon as its stage is
+  // empty. The first time around stages are: no phase of theirs is over, so parity 1 does not wait.
+  __device__ __forceinline__ static void Copy(const Ring& ring, RingPlace& at, const TensorMap& a,
+                                              const TensorMap& b, const TilePlace& tile,
+                                              int steps) {
+    ALIGNLAB_KEEP_LOOP
+    for (int step = 0; step < steps; ++step, at.Next(kStages)) {
+      WaitBarrier(ring.empty + at.stage, at.parity ^ 1);
+      uint64_t* full = ring.full + at.stage;
+      ArriveExpecting(full, kStageBytes);
+      PieceA::Copy(ring.Stage(at), a, int(tile.row), step * kHopperDepth, full);
+      PieceB::Copy(ring.Stage(at) + PieceA::kBytes, b, int(tile.col), step * kHopperDepth, full);
+    }
+  }
+
+  float sum[kCols / 2];  // as MultiplyWarpgroup describes it
+
+  __device__ static int FirstRow() { return (int(threadIdx.x) / kWarpgroup - 1) * 64; }
+
+  // A warpgroup: its 64 rows of the tile. One step's products are under way while the next step's
+  // are started; a stage is released when the products after those that read it are.
+  __device__ __forceinline__ void Sum(const Ring& ring, RingPlace& at, int steps) {
+    int before = -1;
+    ALIGNLAB_KEEP_LOOP
+    for (int step = 0; step < steps; ++step, at.Next(kStages)) {
+      WaitBarrier(ring.full + at.stage, at.parity);
+      const char* piece = ring.Stage(at);
+      OpenProducts();
+      ALIGNLAB_UNROLL
+      for (int term = 0; term < kHopperDepth; term += 16)
+        MultiplyWarpgroup<PieceA::kAcross, PieceB::kAcross>(
+            sum, PieceA::At(piece, FirstRow(), term), PieceB::At(piece + PieceA::kBytes, 0, term),
+            step + term > 0);
+      CommitProducts();
+      WaitProducts<1>();
+      if (before >= 0) ring.Release(before);
+      before = at.stage;
+    }
+    WaitProducts<0>();
+    ReadProducts(sum);
+    ring.Release(before);
+  }
+
+  // As TensorTile's.
+  template <class Epilogue>
+  __device__ __forceinline__ void Emit(const TilePlace& tile, int64_t rows, int64_t cols,
+                                       const Epilogue& epilogue) const {
+    const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) % kWarpgroup / kWarp;
+    ALIGNLAB_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const int64_t r = tile.row + FirstRow() + 16 * warp + 8 * i + lane / 4;
+      if (r >= rows) continue;
+      const auto out = epilogue.Row(r);
+      ALIGNLAB_UNROLL
+      for (int j = 0; j < kCols / 8; ++j) {
+        const int64_t c = tile.col + 8 * j + 2 * (lane % 4);
+        const float x = sum[4 * j + 2 * i], y = sum[4 * j + 2 * i + 1];
+        if (c + 1 < cols)
+          out.Pair(c, x, y);
+        else if (c < cols)
+          out.One(c, x);
+      }
+    }
+  }
+};
+
+}  // namespace alignlab::cuda
