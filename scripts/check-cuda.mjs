@@ -1,10 +1,13 @@
 // npm run check-cuda: compiles the CUDA kernels for one architecture or more (default sm_80 and sm_90a)
-// where nvcc is, and fails when one that has to be fast keeps registers in memory. Nothing is run:
-// this machine needs no GPU. node scripts/check-cuda.mjs [80 90a ...]
+// where nvcc is, and fails when one that has to be fast keeps registers in memory or waits where it
+// should not. Nothing is run: this machine needs no GPU. The instructions themselves are looked at where
+// cuobjdump and nvdisasm are: on the PATH, in CUDA's folder, or in the one that ALIGNLAB_CUDA_TOOLS names.
+// node scripts/check-cuda.mjs [80 90a ...] [--only PART_OF_A_FILE'S_NAME]
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { filesBelow } from './lib/native.mjs';
 import { main, root } from './lib/run.mjs';
 
@@ -14,10 +17,32 @@ const allowed = [
   /QueryKernelILi256E/,
 ];
 
-const compile = (source, architecture, folder) => {
+/** Instructions that a kernel is written for; for other architectures it has no body. */
+const wanted = [
+  { kernel: /HopperProductKernel/, architecture: '90a', instructions: ['HGMMA', 'UTMALDG'] },
+];
+
+/** What ptxas says where products of a warpgroup wait for one another. */
+const serialized = /\(C75(?:08|10)\).*/g;
+
+const cudaFolders = () =>
+  [
+    process.env.ALIGNLAB_CUDA_TOOLS,
+    process.env.CUDA_HOME && path.join(process.env.CUDA_HOME, 'bin'),
+  ]
+    .concat('/usr/local/cuda/bin')
+    .filter(Boolean);
+
+/** The environment in which cuobjdump finds nvdisasm, or null where one of them is missing. */
+const findDisassembler = () => {
+  const env = { ...process.env, PATH: [process.env.PATH, ...cudaFolders()].join(path.delimiter) };
+  const runs = (tool) => spawnSync(tool, ['--version'], { env }).status === 0;
+  return runs('cuobjdump') && runs('nvdisasm') ? env : null;
+};
+
+const compile = (source, architecture, object) => {
   const flags = ['-std=c++20', '-O3', '--fmad=false', '-Xptxas', '-v', '-I', 'native'];
   const target = `-gencode=arch=compute_${architecture},code=sm_${architecture}`;
-  const object = path.join(folder, 'kernel.o');
   return spawnSync('nvcc', [...flags, target, '-c', source, '-o', object], {
     cwd: root,
     encoding: 'utf8',
@@ -35,39 +60,99 @@ const kernelsOf = (log) =>
       spilled: Number(/(\d+) bytes spill stores/.exec(part)?.[1] ?? 0),
     }));
 
+/** [{kernel, instructions}]: the names of the instructions that each has. */
+const instructionsOf = (object, env) => {
+  const options = { env, encoding: 'utf8', maxBuffer: 2 ** 30 };
+  const { status, stdout, stderr } = spawnSync('cuobjdump', ['-sass', object], options);
+  if (status !== 0) throw new Error(`cuobjdump failed: ${stderr}`);
+  return stdout
+    .split('Function : ')
+    .slice(1)
+    .map((part) => ({
+      kernel: part.slice(0, part.indexOf('\n')).trim(),
+      instructions: new Set(
+        Array.from(
+          part.matchAll(/^\s+\/\*[\da-f]+\*\/\s+(?:@!?U?P\w+ )?([A-Z\d]+)/gm),
+          ([, name]) => name,
+        ),
+      ),
+    }));
+};
+
+/** Sentences on what is wrong with the instructions of a source's kernels. */
+const badInstructions = (kernels, architecture) => {
+  const local = kernels
+    .filter(({ kernel }) => !allowed.some((name) => name.test(kernel)))
+    .filter(({ instructions }) => instructions.has('LDL') || instructions.has('STL'))
+    .map(({ kernel }) => `${kernel}: keeps values in local memory`);
+  const missing = wanted
+    .filter((of) => of.architecture === architecture)
+    .flatMap((of) =>
+      kernels
+        .filter(({ kernel }) => of.kernel.test(kernel))
+        .flatMap(({ kernel, instructions }) =>
+          of.instructions
+            .filter((name) => !instructions.has(name))
+            .map((name) => `${kernel}: has no ${name}`),
+        ),
+    );
+  return [...local, ...missing];
+};
+
+/** Compiles a source; true when all is well. */
+const check = (source, architecture, object, disassembler) => {
+  const { status, stderr, stdout } = compile(source, architecture, object);
+  const log = `${stdout}${stderr}`;
+  const kernels = kernelsOf(log);
+  const spills = kernels.filter(({ spilled }) => spilled > 0);
+  const bad = spills.filter(({ kernel }) => !allowed.some((name) => name.test(kernel)));
+  const faults = log.match(serialized) ?? [];
+  if (status === 0 && disassembler) {
+    faults.push(...badInstructions(instructionsOf(object, disassembler), architecture));
+  }
+  const most = Math.max(0, ...kernels.map(({ registers }) => registers));
+  const ok = status === 0 && bad.length === 0 && faults.length === 0;
+  console.log(
+    `${ok ? 'ok' : 'not ok'} sm_${architecture} ${source}: ${kernels.length} kernels, at most ` +
+      `${most} registers`,
+  );
+  for (const { kernel, spilled } of spills) console.log(`  ${kernel}: ${spilled} bytes spilled`);
+  for (const fault of faults) console.log(`  ${fault}`);
+  if (status !== 0) console.log(stderr.slice(0, 2000));
+  return ok;
+};
+
 await main(() => {
   if (spawnSync('nvcc', ['--version']).error) {
     console.log('skipped: there is no nvcc here, so no CUDA kernel was compiled');
     return;
   }
-  const architectures = process.argv.slice(2);
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { only: { type: 'string', default: '' } },
+  });
+  const disassembler = findDisassembler();
+  if (!disassembler) {
+    console.log(
+      'skipped: no cuobjdump and nvdisasm here, so no instruction was looked at ' +
+        '(ALIGNLAB_CUDA_TOOLS names their folder)',
+    );
+  }
+  const sources = filesBelow('native/cuda').filter(
+    (file) => file.endsWith('.cu') && file.includes(values.only),
+  );
   const folder = mkdtempSync(path.join(os.tmpdir(), 'alignlab-cuda-'));
-  let passed = 0;
-  let failed = 0;
+  const results = [];
   try {
-    for (const architecture of architectures.length > 0 ? architectures : ['80', '90a']) {
-      for (const source of filesBelow('native/cuda').filter((file) => file.endsWith('.cu'))) {
-        const { status, stderr, stdout } = compile(source, architecture, folder);
-        const kernels = kernelsOf(`${stdout}${stderr}`);
-        const spills = kernels.filter(({ spilled }) => spilled > 0);
-        const bad = spills.filter(({ kernel }) => !allowed.some((name) => name.test(kernel)));
-        const most = Math.max(0, ...kernels.map(({ registers }) => registers));
-        const ok = status === 0 && bad.length === 0;
-        if (ok) passed += 1;
-        else failed += 1;
-        console.log(
-          `${ok ? 'ok' : 'not ok'} sm_${architecture} ${source}: ${kernels.length} kernels, at most ` +
-            `${most} registers`,
-        );
-        for (const { kernel, spilled } of spills) {
-          console.log(`  ${kernel}: ${spilled} bytes spilled`);
-        }
-        if (status !== 0) console.log(stderr.slice(0, 2000));
+    for (const architecture of positionals.length > 0 ? positionals : ['80', '90a']) {
+      for (const source of sources) {
+        results.push(check(source, architecture, path.join(folder, 'kernel.o'), disassembler));
       }
     }
   } finally {
     rmSync(folder, { recursive: true });
   }
-  console.log(`\n${passed} passed, ${failed} failed`);
+  const failed = results.filter((ok) => !ok).length;
+  console.log(`\n${results.length - failed} passed, ${failed} failed`);
   if (failed > 0) process.exitCode = 1;
 });
