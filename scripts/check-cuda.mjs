@@ -17,13 +17,18 @@ const allowed = [
   /QueryKernelILi256E/,
 ];
 
-/** Instructions that a kernel is written for; for other architectures it has no body. */
+/** Instructions that the kernels of a source are written for; for other architectures they have no body. */
 const wanted = [
-  { kernel: /HopperProductKernel/, architecture: '90a', instructions: ['HGMMA', 'UTMALDG'] },
+  {
+    source: /hopper_product\.cu$/,
+    kernel: /HopperProductKernel/,
+    architecture: '90a',
+    instructions: ['HGMMA', 'UTMALDG'],
+  },
 ];
 
-/** What ptxas says where products of a warpgroup wait for one another. */
-const serialized = /\(C75(?:08|10)\).*/g;
+/** What ptxas says where it lets products of a warpgroup wait: C7508, C7510 and their neighbours. */
+const serialized = /\(C75\d\d\).*/g;
 
 const cudaFolders = () =>
   [
@@ -79,25 +84,27 @@ const instructionsOf = (object, env) => {
     }));
 };
 
+const missingInstructions = (kernels, source, architecture) =>
+  wanted
+    .filter((of) => of.source.test(source) && of.architecture === architecture)
+    .flatMap((of) => {
+      const written = kernels.filter(({ kernel }) => of.kernel.test(kernel));
+      if (written.length === 0) return [`no kernel is named ${of.kernel.source}`];
+      return written.flatMap(({ kernel, instructions }) =>
+        of.instructions
+          .filter((name) => !instructions.has(name))
+          .map((name) => `${kernel}: has no ${name}`),
+      );
+    });
+
 /** Sentences on what is wrong with the instructions of a source's kernels. */
-const badInstructions = (kernels, architecture) => {
-  const local = kernels
+const badInstructions = (kernels, source, architecture) => [
+  ...kernels
     .filter(({ kernel }) => !allowed.some((name) => name.test(kernel)))
     .filter(({ instructions }) => instructions.has('LDL') || instructions.has('STL'))
-    .map(({ kernel }) => `${kernel}: keeps values in local memory`);
-  const missing = wanted
-    .filter((of) => of.architecture === architecture)
-    .flatMap((of) =>
-      kernels
-        .filter(({ kernel }) => of.kernel.test(kernel))
-        .flatMap(({ kernel, instructions }) =>
-          of.instructions
-            .filter((name) => !instructions.has(name))
-            .map((name) => `${kernel}: has no ${name}`),
-        ),
-    );
-  return [...local, ...missing];
-};
+    .map(({ kernel }) => `${kernel}: keeps values in local memory`),
+  ...missingInstructions(kernels, source, architecture),
+];
 
 /** Compiles a source; true when all is well. */
 const check = (source, architecture, object, disassembler) => {
@@ -108,7 +115,7 @@ const check = (source, architecture, object, disassembler) => {
   const bad = spills.filter(({ kernel }) => !allowed.some((name) => name.test(kernel)));
   const faults = log.match(serialized) ?? [];
   if (status === 0 && disassembler) {
-    faults.push(...badInstructions(instructionsOf(object, disassembler), architecture));
+    faults.push(...badInstructions(instructionsOf(object, disassembler), source, architecture));
   }
   const most = Math.max(0, ...kernels.map(({ registers }) => registers));
   const ok = status === 0 && bad.length === 0 && faults.length === 0;

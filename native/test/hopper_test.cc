@@ -270,18 +270,18 @@ void TestTaken() {
 }
 
 void TestChoice() {
-  const auto choice = [](int major, int minor, bool exact) {
-    emulation::SetGpu(major, minor, 1);
+  const auto choice = [](int major, bool exact) {
+    emulation::SetGpu(major, 0, 1);
     CudaBackend gpu(0);
     auto& device = *static_cast<Device*>(gpu.table().device);
     EXPECT(device.hopper() == HopperUse::kNever);
     device.SetExact(exact);
     return device.hopper();
   };
-  EXPECT(choice(9, 0, false) == HopperUse::kLarge);
-  EXPECT(choice(9, 0, true) == HopperUse::kNever);
-  EXPECT(choice(8, 0, false) == HopperUse::kNever);
-  EXPECT(choice(10, 0, false) == HopperUse::kNever);
+  EXPECT(choice(9, false) == HopperUse::kLarge);
+  EXPECT(choice(9, true) == HopperUse::kNever);
+  EXPECT(choice(8, false) == HopperUse::kNever);
+  EXPECT(choice(10, false) == HopperUse::kNever);
 }
 
 }  // namespace
