@@ -56,8 +56,9 @@ endfunction()
 if(ALIGNLAB_TESTS AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   alignlab_emulated_sources(emulated_kernels)
   add_library(alignlab_cuda_emulated STATIC ${emulated_kernels} ${cuda_sources}
-              ${cuda}/emulation/emulation.cc ${cuda}/emulation/hopper.cc
-              ${cuda}/emulation/runtime.cc ${cuda}/emulation/warpgroup.cc)
+              ${cuda}/emulation/cublas.cc ${cuda}/emulation/emulation.cc
+              ${cuda}/emulation/hopper.cc ${cuda}/emulation/runtime.cc
+              ${cuda}/emulation/warpgroup.cc)
   target_include_directories(alignlab_cuda_emulated PUBLIC ${cuda}/..)
   # Fibers have stacks that AddressSanitizer does not know.
   target_compile_options(alignlab_cuda_emulated PRIVATE -O2 -ffp-contract=off -fno-sanitize=address)

@@ -39,7 +39,7 @@ endif()
 
 file(GLOB core_sources CONFIGURE_DEPENDS ${native}/model/*.cc ${native}/decode/*.cc
      ${native}/optimizer/*.cc ${native}/control/*.cc ${native}/backend/*.cc)
-add_library(alignlab_core STATIC ${native}/cpu/backend.cc ${native}/cpu/isa.cc ${native}/cpu/lanes.cc ${native}/cpu/limits.cc
+add_library(alignlab_core STATIC ${native}/cpu/backend.cc ${native}/cpu/isa.cc ${native}/cpu/lanes.cc
                                  ${native}/cpu/pool.cc
                                  ${core_sources} ${kernel_objects})
 target_include_directories(alignlab_core PUBLIC ${native})

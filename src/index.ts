@@ -9,8 +9,11 @@ export {
   promptWithResponses,
 } from './engine/batch.js';
 export {
+  type CudaInfo,
+  type Device,
   type EngineInfo,
   type MachineLimits,
+  cudaInfo,
   engineInfo,
   measureLimits,
   setMemoryLimit,

@@ -21,7 +21,7 @@
 
 namespace alignlab {
 
-constexpr uint32_t kBackendAbi = 3;
+constexpr uint32_t kBackendAbi = 4;
 constexpr int64_t kPage = 64;  // tokens in one page of keys and values, counted from segment start
 
 // out[r] (+)= table[ids[r]].  table: dtype, (V, D), in panels when `panels`, else row-major.
@@ -330,13 +330,14 @@ struct Backend {
   const char* name;     // "cpu", "cuda"
   const char* variant;  // instruction set or architecture, e.g. "avx512bf16", "sm_90"
   int64_t panel;        // P
+  bool exact;           // keeps the promise above: a row's bits do not depend on its batch
   Operations ops;
   MemoryOperations memory;
   // Keys and values in a model's compute type: that type where the device multiplies it itself.
   bool kv_in_compute_type;
   int32_t key_panel;
   int32_t max_head_dim;  // 0: any
-  void* device;  // first argument of every operation
+  void* device;          // first argument of every operation
 
   KvLayout KvLayoutOf(DType compute) const {
     return {kv_in_compute_type ? compute : DType::kF32, key_panel};

@@ -11,6 +11,12 @@ struct CudaDeviceDescription {
   int32_t major, minor;  // compute capability
   int32_t multiprocessors;
   uint64_t total_bytes, free_bytes;
+  char fast[64];  // where large products go on a device that need not be exact; "": it is exact
+};
+
+// Bytes of the device that a backend's models and operations hold, and the most that they held.
+struct CudaMemoryUse {
+  uint64_t in_use, peak;
 };
 
 // The functions throw Error.
@@ -18,9 +24,11 @@ struct CudaEntry {
   uint32_t abi;           // kBackendAbi of the library's build
   int (*device_count)();  // 0 without a driver; does not throw
   void (*describe)(int ordinal, CudaDeviceDescription* description);
-  // A device and its table, for one thread at a time, until it is closed.
-  const Backend* (*open)(int ordinal);
+  // A device and its table, for one thread at a time, until it is closed. When it need not be
+  // exact, large products go to what is faster, where the machine has it.
+  const Backend* (*open)(int ordinal, bool exact);
   void (*close)(const Backend* backend);
+  CudaMemoryUse (*memory_use)(const Backend* backend);  // from any thread; does not throw
 };
 
 constexpr const char* kCudaEntryName = "alignlab_cuda_entry";

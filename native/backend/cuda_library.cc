@@ -72,9 +72,9 @@ CudaDeviceDescription CudaLibrary::Describe(int ordinal) const {
   return description;
 }
 
-std::shared_ptr<const Backend> CudaLibrary::Open(int ordinal) const {
+std::shared_ptr<const Backend> CudaLibrary::Open(int ordinal, bool exact) const {
   Require(ordinal);
-  return {entry_->open(ordinal), entry_->close};
+  return {entry_->open(ordinal, exact), entry_->close};
 }
 
 }  // namespace alignlab

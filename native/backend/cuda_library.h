@@ -20,7 +20,8 @@ class CudaLibrary {
 
   // Throw Error DEVICE_UNAVAILABLE.
   CudaDeviceDescription Describe(int ordinal) const;
-  std::shared_ptr<const Backend> Open(int ordinal) const;
+  std::shared_ptr<const Backend> Open(int ordinal, bool exact) const;
+  CudaMemoryUse MemoryUseOf(const Backend& opened) const { return entry_->memory_use(&opened); }
 
  private:
   CudaLibrary();

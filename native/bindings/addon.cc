@@ -4,13 +4,13 @@
 #include <thread>
 
 #include "backend/buffer.h"
+#include "backend/limits.h"
 #include "bindings/arguments.h"
 #include "bindings/environment.h"
 #include "bindings/js_error.h"
 #include "bindings/learner_object.h"
 #include "bindings/model_object.h"
 #include "cpu/isa.h"
-#include "cpu/limits.h"
 
 namespace alignlab {
 
@@ -47,8 +47,9 @@ Napi::Value State(const Napi::CallbackInfo& info) {
   });
 }
 
-// {devices: [{name, major, minor, multiprocessors, totalBytes, freeBytes}], reason}: what the CUDA
-// library finds; reason says why there is none. Never throws for a machine without a GPU.
+// {devices: [{name, major, minor, multiprocessors, totalBytes, freeBytes, fast, bytesInUse,
+// peakBytes}], reason}: what the CUDA library finds, and what this environment's models hold there;
+// reason says why there is none. Never throws for a machine without a GPU.
 Napi::Value Cuda(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
@@ -63,6 +64,10 @@ Napi::Value Cuda(const Napi::CallbackInfo& info) {
       o.Set("multiprocessors", d.multiprocessors);
       o.Set("totalBytes", double(d.total_bytes));
       o.Set("freeBytes", double(d.free_bytes));
+      o.Set("fast", d.fast);
+      const CudaMemoryUse use = Engine::Of(env)->MemoryUseOf(i);
+      o.Set("bytesInUse", double(use.in_use));
+      o.Set("peakBytes", double(use.peak));
       devices.Set(devices.Length(), o);
     }
     auto o = Napi::Object::New(env);
@@ -109,13 +114,15 @@ Napi::Value EstimateMemory(const Napi::CallbackInfo& info) {
   });
 }
 
-// () -> {promise} of {f32, bf16} floating-point operations and {bandwidth} bytes per second
+// (device?) -> {promise} of {f32, bf16} floating-point operations and {bandwidth} bytes per second
 Napi::Value MeasureLimits(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
     const auto engine = Engine::Of(env);
+    const Backend& backend =
+        engine->BackendOf(info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : -1);
     return engine->executor().Submit(
-        env, [engine](const CancelToken&) { return MeasureMachine(engine->backend()); },
+        env, [engine, &backend](const CancelToken&) { return MeasureMachine(backend); },
         [](Napi::Env e, MachineLimits& limits) {
           auto o = Napi::Object::New(e);
           o.Set("f32", limits.f32_flops);

@@ -26,11 +26,22 @@ int ThreadsFromEnvironment() {
 
 Engine::Engine(Napi::Env env) : backend_(ThreadsFromEnvironment()), executor_(env) {}
 
-const Backend& Engine::BackendOf(int device) {
+const Backend& Engine::BackendOf(int device, bool exact) {
   if (device < 0) return backend_.table();
-  auto& backend = cuda_[device];
-  if (!backend) backend = CudaLibrary::Get().Open(device);
+  auto& backend = cuda_[{device, exact}];
+  if (!backend) backend = CudaLibrary::Get().Open(device, exact);
   return *backend;
+}
+
+CudaMemoryUse Engine::MemoryUseOf(int device) const {
+  CudaMemoryUse sum{};
+  for (const auto& [key, backend] : cuda_) {
+    if (key.first != device) continue;
+    const CudaMemoryUse own = CudaLibrary::Get().MemoryUseOf(*backend);
+    sum.in_use += own.in_use;
+    sum.peak += own.peak;
+  }
+  return sum;
 }
 
 std::shared_ptr<Engine> Engine::Of(Napi::Env env) {

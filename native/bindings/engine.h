@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "backend/cuda_library.h"
 #include "bindings/executor.h"
@@ -22,16 +23,18 @@ class Engine {
 
   explicit Engine(Napi::Env env);
   const Backend& backend() const { return backend_.table(); }
-  // The CPU for -1, else a CUDA device by its number, opened at first use. On the executor's
-  // thread. Throws DEVICE_UNAVAILABLE.
-  const Backend& BackendOf(int device);
+  // The CPU for -1, which is always exact, else a CUDA device by its number, opened at first use.
+  // Throws DEVICE_UNAVAILABLE.
+  const Backend& BackendOf(int device, bool exact = true);
+  // Of all models of a CUDA device in this environment, exact and not.
+  CudaMemoryUse MemoryUseOf(int device) const;
   const ControlOperations& control() const { return backend_.control(); }
   Pool& pool() { return backend_.pool(); }
   Executor& executor() { return executor_; }
 
  private:
   CpuBackend backend_;
-  std::map<int, std::shared_ptr<const Backend>> cuda_;
+  std::map<std::pair<int, bool>, std::shared_ptr<const Backend>> cuda_;
   Executor executor_;  // ends first: its queue may hold models of the backends
 };
 

@@ -84,7 +84,8 @@ Napi::Function ModelObject::Define(Napi::Env env) {
        InstanceMethod<&M::Step>("adamWStep"), InstanceMethod<&M::GradientNorm>("gradientNorm"),
        InstanceMethod<&M::ZeroGradients>("zeroGradients"),
        InstanceMethod<&M::SlotNames>("slotNames"), InstanceMethod<&M::Bytes>("bytes"),
-       InstanceMethod<&M::Dispose>("dispose"), InstanceAccessor<&M::GetStep, &M::SetStep>("step")});
+       InstanceMethod<&M::Exact>("exact"), InstanceMethod<&M::Dispose>("dispose"),
+       InstanceAccessor<&M::GetStep, &M::SetStep>("step")});
 }
 
 ModelObject::ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -96,7 +97,8 @@ ModelObject::ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
       Adopt(env, *info[0].As<Napi::External<std::shared_ptr<Model>>>().Data());
     } else {
       const Backend& backend =
-          engine_->BackendOf(info[3].IsNumber() ? info[3].As<Napi::Number>().Int32Value() : -1);
+          engine_->BackendOf(info[3].IsNumber() ? info[3].As<Napi::Number>().Int32Value() : -1,
+                             !info[4].IsBoolean() || info[4].As<Napi::Boolean>());
       Adopt(env, std::make_shared<Model>(backend, ReadConfig(info[0].As<Napi::Object>()),
                                          ReadDType(info[1]), info[2].ToBoolean()));
     }
@@ -311,6 +313,11 @@ Napi::Value ModelObject::SlotNames(const Napi::CallbackInfo& info) {
 
 Napi::Value ModelObject::Bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), model_ ? double(model_->bytes()) : 0);
+}
+
+Napi::Value ModelObject::Exact(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(),
+                 [&] { return Napi::Boolean::New(info.Env(), Use()->backend().exact); });
 }
 
 Napi::Value ModelObject::GetStep(const Napi::CallbackInfo& info) {

@@ -34,7 +34,7 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   static Napi::Function Define(Napi::Env env);
   static std::shared_ptr<Model> Of(const Napi::Value& value);
 
-  // new NativeModel(config, dtype, trainable): zeroed weights.
+  // new NativeModel(config, dtype, trainable, device, exact): zeroed weights.
   explicit ModelObject(const Napi::CallbackInfo& info);
   void Finalize(Napi::BasicEnv env) override;
 
@@ -61,6 +61,7 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   Napi::Value Step(const Napi::CallbackInfo& info);  // (adamw settings)
   Napi::Value SlotNames(const Napi::CallbackInfo& info);
   Napi::Value Bytes(const Napi::CallbackInfo& info);
+  Napi::Value Exact(const Napi::CallbackInfo& info);
   Napi::Value GetStep(const Napi::CallbackInfo& info);
   void SetStep(const Napi::CallbackInfo& info, const Napi::Value& value);
   Napi::Value Dispose(const Napi::CallbackInfo& info);

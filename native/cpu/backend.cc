@@ -31,6 +31,7 @@ CpuBackend::CpuBackend(int threads, const char* isa) : pool_(threads) {
             .name = "cpu",
             .variant = set.name,
             .panel = kPanel,
+            .exact = true,
             .ops = *set.operations,
             .memory = kHostMemory,
             .kv_in_compute_type = false,

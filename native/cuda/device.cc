@@ -22,7 +22,7 @@ Room::~Room() { ReleaseAll(); }
 
 void Room::ReleaseAll() noexcept {
   for (const Block& block : blocks_)
-    pinned_ ? runtime_.ReleasePinned(block.data) : runtime_.Release(block.data);
+    pinned_ ? runtime_.ReleasePinned(block.data) : runtime_.Release(block.data, block.bytes);
   blocks_.clear();
   used_ = 0;
 }
@@ -66,20 +66,18 @@ size_t Room::bytes() const {
 
 Device::KeptArrays::~KeptArrays() {
   for (const KeptArray& array : of)
-    if (array.data) runtime.Release(array.data);
+    if (array.data) runtime.Release(array.data, array.bytes);
 }
 
-Device::Device(int ordinal, CudaBackend* owner)
+Device::Device(int ordinal, bool exact, CudaBackend* owner)
     : owner_(owner),
       properties_(Runtime::Properties(ordinal)),
       runtime_(ordinal),
       scratch_(runtime_, false),
       pinned_(runtime_, true),
-      kept_(runtime_) {}
-
-void Device::SetExact(bool exact) {
-  cublas_ = exact ? nullptr : runtime_.OpenCublas();
-  hopper_ = !exact && HopperRuns(*this) ? HopperUse::kLarge : HopperUse::kNever;
+      kept_(runtime_),
+      cublas_(exact ? nullptr : runtime_.OpenCublas()) {
+  if (!exact && HopperRuns(*this)) hopper_ = HopperUse::kLarge;
 }
 
 const void* Device::StageBytes(const void* host, size_t bytes) {
@@ -104,7 +102,7 @@ const void* Device::BatchBytes(BatchArray which, uint64_t batch, const void* hos
   if (array.bytes < bytes) {
     if (array.data) {
       runtime_.Synchronize();
-      runtime_.Release(array.data);
+      runtime_.Release(array.data, array.bytes);
     }
     array.data = nullptr;
     array.bytes = 0;

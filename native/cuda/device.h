@@ -56,21 +56,20 @@ bool HopperRuns(Device& device);
 
 class Device {
  public:
-  explicit Device(int ordinal, CudaBackend* owner = nullptr);
+  // Exact: a row's bits do not depend on its batch. Else large products go to cuBLASLt, where the
+  // machine has it, or else to Hopper's instructions, where the device has them. An exact device
+  // does without them until a GPU has shown two things: that their results depend neither on a
+  // tile's width nor on a row's place in it, and that they round like the m16n8k16 products of
+  // attention and of small batches.
+  explicit Device(int ordinal, bool exact = true, CudaBackend* owner = nullptr);
 
   CudaBackend* owner() const { return owner_; }
 
   Runtime& runtime() { return runtime_; }
   const GpuProperties& properties() const { return properties_; }
+  bool exact() const { return !cublas_ && hopper_ == HopperUse::kNever; }
   void* stream() const { return runtime_.stream(); }
 
-  // Exact, as a device is at first: a row's bits do not depend on its batch. Else large products
-  // go to cuBLASLt, where the machine has it, or else to Hopper's instructions, where the device
-  // has them. An exact device does without them until a GPU has shown two things: that their
-  // results depend neither on a tile's width nor on a row's place in it, and that they round like
-  // the m16n8k16 products of attention and of small batches.
-  void SetExact(bool exact);
-  void UseCublas(std::unique_ptr<Cublas> cublas) { cublas_ = std::move(cublas); }
   Cublas* cublas() const { return cublas_.get(); }  // null: not used
   void UseHopper(HopperUse use) { hopper_ = use; }
   HopperUse hopper() const { return hopper_; }
@@ -129,7 +128,9 @@ class Device {
 // run in the order of the stream, so the next operation may take the same memory at once.
 class Operation {
  public:
-  explicit Operation(void* device) : device_(*static_cast<Device*>(device)) {}
+  explicit Operation(void* device) : device_(*static_cast<Device*>(device)) {
+    device_.runtime().Select();
+  }
   ~Operation() noexcept(false) { device_.EndOperation(); }
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;

@@ -16,13 +16,22 @@ void Describe(int ordinal, CudaDeviceDescription* out) {
   out->multiprocessors = p.multiprocessors;
   out->total_bytes = p.total_bytes;
   out->free_bytes = Runtime(ordinal).FreeBytes();
+  Device fast(ordinal, /*exact=*/false);
+  const Cublas* cublas = fast.cublas();
+  const std::string name = cublas ? "cuBLASLt " + cublas->Version() : "Hopper's instructions";
+  std::snprintf(out->fast, sizeof out->fast, "%s", fast.exact() ? "" : name.c_str());
 }
 
-const Backend* Open(int ordinal) { return &(new CudaBackend(ordinal))->table(); }
+const Backend* Open(int ordinal, bool exact) { return &(new CudaBackend(ordinal, exact))->table(); }
 
 void Close(const Backend* table) { delete CudaBackend::Of(table); }
 
-constexpr CudaEntry kEntry = {kBackendAbi, Runtime::DeviceCount, Describe, Open, Close};
+CudaMemoryUse MemoryUse(const Backend* table) {
+  const MemoryCount& count = CudaBackend::Of(table)->device().runtime().count();
+  return {count.in_use(), count.peak()};
+}
+
+constexpr CudaEntry kEntry = {kBackendAbi, Runtime::DeviceCount, Describe, Open, Close, MemoryUse};
 
 }  // namespace
 

@@ -10,11 +10,12 @@ namespace alignlab::cuda {
 class CudaBackend {
  public:
   // Throws Error DEVICE_UNAVAILABLE.
-  explicit CudaBackend(int ordinal);
+  explicit CudaBackend(int ordinal, bool exact = true);
   CudaBackend(const CudaBackend&) = delete;  // the table points at the device
   CudaBackend& operator=(const CudaBackend&) = delete;
 
   const Backend& table() const { return table_; }
+  Device& device() { return device_; }
   static CudaBackend* Of(const Backend* table) {
     return static_cast<Device*>(table->device)->owner();
   }

@@ -2,6 +2,7 @@
 // runtime_nvcc.cu (CUDA's runtime, linked statically) and emulation/runtime.cc (the CPU).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,6 +20,23 @@ struct GpuProperties {
   size_t shared_bytes = 0;  // of one block, at most
 };
 
+// Bytes of a device that are held, and the most that were. May be read from any thread.
+class MemoryCount {
+ public:
+  void Add(size_t bytes) {
+    const size_t now = in_use_ += bytes;
+    size_t peak = peak_;
+    while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
+    }
+  }
+  void Remove(size_t bytes) { in_use_ -= bytes; }
+  size_t in_use() const { return in_use_; }
+  size_t peak() const { return peak_; }
+
+ private:
+  std::atomic<size_t> in_use_{0}, peak_{0};
+};
+
 class Runtime {
  public:
   // Number of devices; 0 without a driver.
@@ -33,8 +51,10 @@ class Runtime {
 
   // Of the device, aligned to 256 bytes, not cleared. Null when the device has not got it.
   void* Allocate(size_t bytes);
-  void Release(void* data) noexcept;
+  void Release(void* data, size_t bytes) noexcept;
   size_t FreeBytes() const;
+  // What this runtime has allocated; the CUDA context, which others may share, is not counted.
+  const MemoryCount& count() const { return count_; }
 
   // Of the host, where asynchronous copies start. Throws OUT_OF_MEMORY.
   void* AllocatePinned(size_t bytes);
@@ -47,6 +67,9 @@ class Runtime {
   // Waits for the stream.
   void CopyOut(void* to_host, const void* from, size_t bytes);
   void Synchronize();
+
+  // Kernels that this thread starts run on this device.
+  void Select();
 
   // Throws the error that a launch or an earlier kernel left. A device that failed is lost:
   // every later call throws DEVICE_LOST.
@@ -63,6 +86,7 @@ class Runtime {
   int ordinal_;
   void* stream_ = nullptr;
   bool lost_ = false;
+  MemoryCount count_;
 };
 
 }  // namespace alignlab::cuda

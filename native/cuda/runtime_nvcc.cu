@@ -56,8 +56,7 @@ void Runtime::Check(int status, const char* what) {
 }
 
 void* Runtime::Allocate(size_t bytes) {
-  // Calls may come from any thread of the executor, and the current device belongs to the thread.
-  Check(cudaSetDevice(ordinal_), "select the device");
+  Select();
   void* data = nullptr;
   const cudaError_t error = cudaMalloc(&data, bytes);
   if (error == cudaErrorMemoryAllocation) {
@@ -65,12 +64,14 @@ void* Runtime::Allocate(size_t bytes) {
     return nullptr;
   }
   Check(error, "allocate memory");
+  count_.Add(bytes);
   return data;
 }
 
-void Runtime::Release(void* data) noexcept {
+void Runtime::Release(void* data, size_t bytes) noexcept {
   cudaSetDevice(ordinal_);
   cudaFree(data);
+  count_.Remove(bytes);
   cudaGetLastError();
 }
 
@@ -96,7 +97,11 @@ void Runtime::ReleasePinned(void* data) noexcept {
   cudaGetLastError();
 }
 
+// Calls come from several threads, and the current device belongs to the thread.
+void Runtime::Select() { Check(cudaSetDevice(ordinal_), "select the device"); }
+
 void Runtime::Zero(void* data, size_t bytes) {
+  Select();
   Check(cudaMemsetAsync(data, 0, bytes, StreamOf(stream_)), "clear memory");
 }
 
@@ -119,7 +124,7 @@ void Runtime::CopyOut(void* to, const void* from, size_t bytes) {
 void Runtime::Synchronize() { Check(cudaStreamSynchronize(StreamOf(stream_)), "finish its work"); }
 
 std::unique_ptr<Cublas> Runtime::OpenCublas() {
-  Check(cudaSetDevice(ordinal_), "select the device");
+  Select();
   return Cublas::Open();
 }
 

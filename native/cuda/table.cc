@@ -47,7 +47,8 @@ constexpr MemoryOperations kMemory = {
           if (data) runtime.Zero(data, bytes);
           return data;
         },
-    .release = [](void* device, void* data, size_t) { Of(device).runtime().Release(data); },
+    .release = [](void* device, void* data,
+                  size_t bytes) { Of(device).runtime().Release(data, bytes); },
     .zero = [](void* device, void* data, size_t bytes) { Of(device).runtime().Zero(data, bytes); },
     .copy = [](void* device, void* to, const void* from,
                size_t bytes) { Of(device).runtime().Copy(to, from, bytes); },
@@ -62,7 +63,7 @@ constexpr MemoryOperations kMemory = {
 
 }  // namespace
 
-CudaBackend::CudaBackend(int ordinal) : device_(ordinal, this) {
+CudaBackend::CudaBackend(int ordinal, bool exact) : device_(ordinal, exact, this) {
   const GpuProperties& p = device_.properties();
   if (p.major < 8)
     throw Error("DEVICE_UNAVAILABLE", "The GPU " + p.name + " has compute capability " +
@@ -73,6 +74,7 @@ CudaBackend::CudaBackend(int ordinal) : device_(ordinal, this) {
             .name = "cuda",
             .variant = variant_.c_str(),
             .panel = 1,
+            .exact = device_.exact(),
             .ops = kOperations,
             .memory = kMemory,
             .kv_in_compute_type = true,

@@ -35,7 +35,7 @@ void Model::RequireSameDevice(const Model& other, const char* what) const {
   if (&other.backend_ == &backend_) return;
   throw Error("OPTION_INVALID", std::string(what) +
                                     " needs two models on one device. Load both with the same "
-                                    "`device`.");
+                                    "`device`, and the same `exact`.");
 }
 
 void Model::BlendFrom(const Model& other, float weight) {

@@ -51,6 +51,11 @@ export interface CudaInfo {
     readonly multiprocessors: number;
     readonly totalBytes: number;
     readonly freeBytes: number;
+    /** What models with `exact: false` multiply by, such as 'cuBLASLt 13.1.1'; null: they are exact. */
+    readonly fast: string | null;
+    /** Held by this thread's models there, and the most that they have held. */
+    readonly bytesInUse: number;
+    readonly peakBytes: number;
   }[];
   /** Why there is none; empty where there is one. */
   readonly reason: string;
@@ -60,8 +65,9 @@ export interface CudaInfo {
 export const cudaInfo = (): CudaInfo => {
   const { devices, reason } = guarded(() => native().cuda());
   return {
-    devices: devices.map(({ major, minor, ...rest }) => ({
+    devices: devices.map(({ major, minor, fast, ...rest }) => ({
       ...rest,
+      fast: fast === '' ? null : fast,
       capability: `${major}.${minor}`,
     })),
     reason,
@@ -96,13 +102,15 @@ export const setMemoryLimit = (bytes: number): void => {
 };
 
 export interface MachineLimits {
-  /** Floating-point operations per second, all threads, on registers alone. */
+  /** Floating-point operations per second, all of the device, on registers alone. */
   readonly f32: number;
   readonly bf16: number;
   /** Bytes per second read from memory. */
   readonly bandwidth: number;
 }
 
-/** Measures for a second or two what this machine can do at most: the ruler of the bench. */
-export const measureLimits = async (): Promise<MachineLimits> =>
-  settle(guarded(() => native().measureLimits()));
+/** Measures for a second or two what a device can do at most: the ruler of the bench. */
+export const measureLimits = async (device: Device = 'cpu'): Promise<MachineLimits> => {
+  const number = deviceNumber(deviceName(device));
+  return settle(guarded(() => native().measureLimits(number)));
+};

@@ -13,6 +13,14 @@ export type Dtype = 'f32' | 'bf16';
 export interface ModelOptions {
   /** Default 'auto'. */
   readonly device?: Device;
+  /**
+   * true, the default: what samples, scores and differentiates gives the same bits for the same
+   * tokens. false lets the device be faster without that promise, where it can: on a GPU large
+   * products go to cuBLASLt, if it is there, or else to Hopper's own instructions; on the CPU it
+   * changes nothing. The model's `exact` says what it is, and training logs the mismatch
+   * (`sampling/sampling_logp_difference`).
+   */
+  readonly exact?: boolean;
   /** Of weights and activations in the products. Default: as the checkpoint, bf16 for f16. */
   readonly dtype?: Dtype;
   /** false leaves out master weights and gradients. Default true. */
@@ -40,6 +48,7 @@ export interface LoadedModel {
   readonly dtype: Dtype;
   readonly trainable: boolean;
   readonly device: DeviceName;
+  readonly exact: boolean;
 }
 
 export const checkDtype = (dtype: string): void => {
@@ -99,14 +108,20 @@ const changedBy = (
   return scalarHead === undefined ? cut : withScalarHead(cut, scalarHead);
 };
 
+const checkExact = (exact: unknown): void => {
+  if (typeof exact === 'boolean') return;
+  throw new AlignlabError('OPTION_INVALID', `exact must be true or false, got ${String(exact)}.`);
+};
+
 const makeHandle = (
   { shape }: ModelDescription,
-  { dtype, trainable, device }: Pick<LoadedModel, 'dtype' | 'trainable' | 'device'>,
+  { dtype, trainable, device, exact }: Omit<LoadedModel, 'handle' | 'description' | 'source'>,
 ): ModelHandle => {
   checkDtype(dtype);
+  checkExact(exact);
   const { NativeModel } = native();
   const number = deviceNumber(device);
-  return new ModelHandle(guarded(() => new NativeModel(shape, dtype, trainable, number)));
+  return new ModelHandle(guarded(() => new NativeModel(shape, dtype, trainable, number, exact)));
 };
 
 /** Fills a new handle; a failure disposes it. */
@@ -127,13 +142,14 @@ const deviationOf = ({ initializer_range: range }: JsonObject): number =>
   typeof range === 'number' && range >= 0 ? range : defaultDeviation;
 
 export const loadModel = async (folder: string, options: LoadOptions): Promise<LoadedModel> => {
-  const { trainable = true, scalarHead, signal } = options;
+  const { trainable = true, exact = true, scalarHead, signal } = options;
   const device = deviceName(options.device);
   const checkpoint = await readCheckpoint(folder);
   const dtype = options.dtype ?? (checkpoint.dtype === 'F32' ? 'f32' : 'bf16');
   const changed = changedBy(checkpoint, options);
   const description = changed ?? checkpoint;
-  const handle = makeHandle(description, { dtype, trainable, device });
+  const settings = { dtype, trainable, device, exact };
+  const handle = makeHandle(description, settings);
   await filled(handle, async () => {
     if (scalarHead !== undefined) {
       const deviation = deviationOf(description.config);
@@ -149,24 +165,26 @@ export const loadModel = async (folder: string, options: LoadOptions): Promise<L
       signal,
     );
   });
-  return { handle, description, source: changed ? null : checkpoint, dtype, trainable, device };
+  const source = changed ? null : checkpoint;
+  return { ...settings, handle, description, source, exact: handle.native.exact() };
 };
 
 export const createModel = async (
   config: JsonObject,
-  { dtype = 'f32', trainable = true, seed = 0, signal, ...rest }: CreateOptions,
+  { dtype = 'f32', trainable = true, exact = true, seed = 0, signal, ...rest }: CreateOptions,
 ): Promise<LoadedModel> => {
   const device = deviceName(rest.device);
   checkSeed(seed);
   const description = describeModel(config, 'the config');
-  const handle = makeHandle(description, { dtype, trainable, device });
+  const settings = { dtype, trainable, device, exact };
+  const handle = makeHandle(description, settings);
   await filled(handle, () =>
     handle.run(
       (model) => model.initialise(BigInt.asUintN(64, BigInt(seed)), deviationOf(config)),
       signal,
     ),
   );
-  return { handle, description, source: null, dtype, trainable, device };
+  return { ...settings, handle, description, source: null, exact: handle.native.exact() };
 };
 
 /** The weights of a folder into a model that is there. Both must describe the very same model. */

@@ -51,14 +51,18 @@ export class LanguageModel implements AsyncDisposable {
   readonly dtype: Dtype;
   readonly trainable: boolean;
   readonly device: DeviceName;
+  /** Whether sampler, score and forward give the same bits: see the option. */
+  readonly exact: boolean;
 
-  private constructor({ handle, description, source, dtype, trainable, device }: LoadedModel) {
+  private constructor(loaded: LoadedModel) {
+    const { handle, description, source, dtype, trainable, device, exact } = loaded;
     this.#handle = handle;
     this.#description = description;
     this.#source = source;
     this.dtype = dtype;
     this.trainable = trainable;
     this.device = device;
+    this.exact = exact;
   }
 
   /**
@@ -209,6 +213,7 @@ export class LanguageModel implements AsyncDisposable {
       dtype,
       trainable,
       device: this.device,
+      exact: this.exact,
     });
   }
 

@@ -124,6 +124,7 @@ export interface NativeModel {
   zeroGradients(): NativeCall<void>;
   slotNames(): string[];
   bytes(): number;
+  exact(): boolean;
   /** Done when the memory has been given back. */
   dispose(): NativeCall<void>;
 }
@@ -219,6 +220,10 @@ export interface NativeCudaDevice {
   readonly multiprocessors: number;
   readonly totalBytes: number;
   readonly freeBytes: number;
+  /** Where large products go with exact: false; '' where that changes nothing. */
+  readonly fast: string;
+  readonly bytesInUse: number;
+  readonly peakBytes: number;
 }
 
 export interface Native {
@@ -228,6 +233,7 @@ export interface Native {
     trainable: boolean,
     /** -1, or left out: the CPU; else a CUDA device's number. */
     device?: number,
+    exact?: boolean,
   ) => NativeModel;
   readonly NativeLearner: new (
     settings: NativeLearnerSettings,
@@ -250,11 +256,11 @@ export interface Native {
     scored: number,
     recompute: boolean,
   ): MemoryEstimate;
-  measureLimits(): NativeCall<{ f32: number; bf16: number; bandwidth: number }>;
+  measureLimits(device?: number): NativeCall<{ f32: number; bf16: number; bandwidth: number }>;
 }
 
 /** Of native/backend/backend.h. */
-const abi = 3;
+const abi = 4;
 
 const load = (): Native => {
   let addon: Native;

@@ -35,6 +35,10 @@ export interface PolicyModel extends Scorer {
   readonly dtype: Dtype;
   readonly trainable: boolean;
   readonly disposed: boolean;
+  /** Where a LanguageModel runs; policies of other kinds are the CPU's. */
+  readonly device?: string;
+  /** Whether sampler and scorer give the same bits. Absent: yes. */
+  readonly exact?: boolean;
   /** Tokens of prompt and response together at most. */
   readonly shape: { readonly maxPosition: number };
   readonly endTokens: readonly number[];

@@ -10,12 +10,15 @@ export interface Expectations {
   readonly reference: boolean;
   /** The first batch was drawn from the policy as it is now. */
   readonly onPolicy: boolean;
+  /** The policy samples, scores and trains with the same bits. */
+  readonly exact: boolean;
   /** Log-probabilities of policy and reference are of one precision, and so equal bit for bit. */
   readonly sameDtype: boolean;
 }
 
 // The same kernels on the same weights give the same bits; what is allowed is the f32 rounding of
-// values that came through a file. In another precision, a bf16 log-probability differs by percents.
+// values that came through a file. In another precision, or summed in another order on a device that
+// is not exact, a bf16 log-probability differs by percents.
 const tolerance = (same: boolean): number => (same ? 1e-5 : 0.25);
 
 const broken = (message: string): never => {
@@ -59,14 +62,15 @@ export const checkStart = (
   objective: Objective,
   experiences: readonly Experience[],
   { loss, rows }: { readonly loss: number; readonly rows: readonly Row[] },
-  { reference, onPolicy, sameDtype }: Expectations,
+  { reference, onPolicy, exact, sameDtype }: Expectations,
 ): void => {
+  const sameBits = exact && sameDtype;
   if (reference && objective.needs.reference) {
     compare(
       rows,
       experiences,
       'reference',
-      tolerance(sameDtype),
+      tolerance(sameBits),
       'The reference is not the model that training starts from. If that is meant, pass ' +
         'startsFromReference: false; else load both from the same folder.',
     );
@@ -76,14 +80,13 @@ export const checkStart = (
       rows,
       experiences,
       'behaviour',
-      tolerance(true),
+      tolerance(exact),
       'The samples were not drawn from the policy as it is. If they come from another model, pass ' +
         'startsOnPolicy: false.',
     );
   }
   const expected = objective.lossAtStart?.();
-  const known =
-    expected !== undefined && reference && sameDtype && (onPolicy || !objective.prepare);
+  const known = expected !== undefined && reference && sameBits && (onPolicy || !objective.prepare);
   // The objective's own sums over rows, in f64 of f32 values.
   if (!known || Math.abs(loss - expected) <= 1e-5 * Math.max(1, Math.abs(expected))) return;
   broken(

@@ -3,13 +3,14 @@ import { performance } from 'node:perf_hooks';
 import type { JsonValue } from '../checkpoint/json.js';
 import type { PolicyModel } from '../engine/policy-model.js';
 import { AlignlabError } from '../errors.js';
-import type { Objective } from '../objectives/objective.js';
+import type { Objective, Row } from '../objectives/objective.js';
 import { abortable, aborted } from './abortable.js';
 import { type Accumulated, accumulate, namingExamples } from './accumulate.js';
 import { gatherExperience, rowsBefore } from './experience.js';
 import { checkStart } from './invariants.js';
 import type { Learner } from './learner.js';
 import { describeRun } from './describe.js';
+import { samplingMismatch } from './mismatch.js';
 import { meanOfScopes, scopesOf } from './normalization.js';
 import { type Settings, dueSteps } from './options.js';
 import type { Reference } from './reference.js';
@@ -74,7 +75,8 @@ export class Loop {
   async begin(): Promise<void> {
     const { recorder, resume, source, evaluate } = this.#settings;
     this.#checkAbort();
-    await recorder?.begin(describeRun(this.#settings, this.#learner.reference));
+    const { device = 'cpu', exact = true } = this.#settings.policy;
+    await recorder?.begin(describeRun(this.#settings, this.#learner.reference), { device, exact });
     this.#begun = true;
     if (typeof resume === 'object') {
       source.restore(resume.source);
@@ -143,6 +145,11 @@ export class Loop {
     return { ...this.#learner, objective: this.#objective };
   }
 
+  /** All samples are drawn from the policy. */
+  get #onPolicy(): boolean {
+    return this.#settings.source.describe().source === 'on-policy';
+  }
+
   async #nextBatch(): Promise<readonly Experience[] | null> {
     const { source, batchSize, rollouts, seed, signal } = this.#settings;
     if (!this.#rollout) {
@@ -177,29 +184,36 @@ export class Loop {
       results.push(await accumulate(learner, scope, 1 / scopes.length));
     }
     const loss = results.reduce((sum, result) => sum + result.loss, 0) / scopes.length;
-    if (this.#fresh) this.#checkStart(batch, loss, results);
+    const rows = results.flatMap((result) => result.rows);
+    if (this.#fresh) this.#checkStart(batch, loss, rows);
     this.#fresh = false;
     return {
       loss,
       tokens: results.reduce((sum, { tokens }) => sum + tokens, 0),
       metrics: {
+        ...samplingMismatch(rows, {
+          onPolicy: this.#onPolicy,
+          used: 0,
+          metrics: {},
+          ...this.#rollout,
+        }),
         ...meanOfScopes(results.map(({ metrics }) => metrics)),
         ...this.#rollout?.metrics,
       },
     };
   }
 
-  #checkStart(batch: readonly Experience[], loss: number, results: readonly Accumulated[]): void {
-    const { startsFromReference = true, startsOnPolicy, source, policy } = this.#settings;
+  #checkStart(batch: readonly Experience[], loss: number, rows: readonly Row[]): void {
+    const { startsFromReference = true, startsOnPolicy, policy } = this.#settings;
     const { reference } = this.#learner;
-    const rows = results.flatMap((result) => result.rows);
     checkStart(
       this.#objective,
       batch,
       { loss, rows },
       {
         reference: startsFromReference,
-        onPolicy: startsOnPolicy ?? source.describe().source === 'on-policy',
+        onPolicy: startsOnPolicy ?? this.#onPolicy,
+        exact: policy.exact ?? true,
         sameDtype: !reference?.model || reference.model.dtype === policy.dtype,
       },
     );

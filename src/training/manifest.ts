@@ -2,19 +2,23 @@
 // no times and no paths of its own: two runs that differ in one thing have manifests that do.
 import { join } from 'node:path';
 import { type JsonObject, readJsonFile } from '../checkpoint/json.js';
-import { engineInfo } from '../engine/device.js';
+import { cudaInfo, engineInfo } from '../engine/device.js';
 import { AlignlabError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import { writeWhole } from './files.js';
 import { asWritten, differences, toJsonText } from './json-text.js';
+import type { Where } from './run.js';
 
 export const manifestName = 'manifest.json';
 
 /** Of manifest.json and trainer_state.json; raised when an older reader would misread them. */
 export const formatVersion = 1;
 
-/** Where a part of the run was computed. Bit-equality is promised on one instruction set. */
-export interface Session {
+/**
+ * Where a part of the run was computed. Bit-equality is promised on one instruction set, or one GPU's
+ * architecture.
+ */
+export interface Session extends Where {
   /** Optimiser steps made before it began: 0, or the checkpoint that it went on from. */
   readonly fromStep: number;
   /** Hash of the state that it went on from; absent at the start. */
@@ -22,7 +26,8 @@ export interface Session {
   readonly alignlab: string;
   readonly node: string;
   readonly platform: string;
-  readonly device: string;
+  /** Name and compute capability, where the policy is on one. */
+  readonly gpu?: string;
   readonly instructionSet: string;
   readonly threads: number;
 }
@@ -37,8 +42,18 @@ export interface Manifest {
   readonly sessions: readonly Session[];
 }
 
-export const describeSession = (fromStep: number, stateHash?: string): Session => {
-  const { device, instructionSet, threads } = engineInfo();
+const gpuOf = (device: string): { gpu?: string } => {
+  const number = /^cuda:(\d+)$/.exec(device)?.[1];
+  const found = number === undefined ? undefined : cudaInfo().devices[Number(number)];
+  return found ? { gpu: `${found.name}, ${found.capability}` } : {};
+};
+
+export const describeSession = (
+  { device, exact }: Where,
+  fromStep: number,
+  stateHash?: string,
+): Session => {
+  const { instructionSet, threads } = engineInfo();
   return {
     fromStep,
     ...(stateHash === undefined ? {} : { stateHash }),
@@ -46,6 +61,8 @@ export const describeSession = (fromStep: number, stateHash?: string): Session =
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
     device,
+    exact,
+    ...gpuOf(device),
     instructionSet,
     threads,
   };

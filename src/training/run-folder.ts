@@ -35,7 +35,7 @@ import {
   openingOf,
   prepareFolder,
 } from './open-folder.js';
-import type { CheckpointParts, Recorder, TrainState, TrainStep } from './run.js';
+import type { CheckpointParts, Recorder, TrainState, TrainStep, Where } from './run.js';
 import { type Tracker, checkReportTo } from './trackers/tracker.js';
 
 export type { RunFolderOptions } from './open-folder.js';
@@ -121,10 +121,10 @@ export class RunFolder implements Recorder, AsyncDisposable {
     return this.#checkpoint?.hash ?? null;
   }
 
-  async begin(run: JsonObject): Promise<void> {
+  async begin(run: JsonObject, where: Where = { device: 'cpu', exact: true }): Promise<void> {
     const before = this.#manifest;
     if (before) checkSameRun(this.path, before.run, run);
-    const session = describeSession(this.fromStep, this.#checkpoint?.hash);
+    const session = describeSession(where, this.fromStep, this.#checkpoint?.hash);
     this.#manifest = {
       format: formatVersion,
       status: 'running',

@@ -37,9 +37,16 @@ export interface CheckpointParts {
   readonly source: Source;
 }
 
+/** Where the policy runs. */
+export interface Where {
+  readonly device: string;
+  /** Whether sampler, scorer and trainer give the same bits. */
+  readonly exact: boolean;
+}
+
 export interface Recorder {
   /** Once, before the first step: what the manifest says besides the folder's own entries. */
-  begin(manifest: JsonObject): Promise<void>;
+  begin(manifest: JsonObject, where?: Where): Promise<void>;
   logStep(step: TrainStep): Promise<void>;
   logEvaluation(step: number, metrics: Readonly<Record<string, number>>): Promise<void>;
   /** Writes checkpoint-N beside and renames it; prunes old ones. */

@@ -26,6 +26,26 @@ emulated('four families in both dtypes: exact, and near the CPU', async (t) => {
   t.is(stdout.trim().split('\n').length, 8, stdout);
 });
 
+emulated('a model that need not be exact says so, and training measures it', async (t) => {
+  t.timeout(600_000);
+  const { code, stdout, stderr } = await onCuda('cuda-fast.ts');
+  t.is(code, 0, `${stdout}${stderr}`);
+});
+
+test('on the CPU a model is exact, also where it need not be', async (t) => {
+  await using model = await LanguageModel.create(smallConfig('llama'), {
+    device: 'cpu',
+    exact: false,
+  });
+  t.true(model.exact);
+  const exact = 'no' as unknown as boolean;
+  const error = await t.throwsAsync(LanguageModel.create(smallConfig('llama'), { exact }), {
+    instanceOf: AlignlabError,
+  });
+  t.is(error.code, 'OPTION_INVALID');
+  t.regex(error.message, /exact must be true or false/);
+});
+
 test('without a library or a GPU the device is refused, with the reason', async (t) => {
   const error = await t.throwsAsync(
     LanguageModel.create(smallConfig('llama'), { device: 'cuda:7' }),

@@ -71,6 +71,10 @@ test('ppo with a critic learns a rule, its critic learns the rewards', async (t)
   const values = steps.map(({ metrics }) => metrics['loss/value_avg']!);
   t.true(Math.min(...values.slice(-8)) < values[0]! / 3);
   t.true(steps.every(({ metrics }) => metrics['critic/grad_norm']! > 0));
+  // On each batch of samples two epochs of two steps: only before the first is the policy the sampler.
+  steps.forEach(({ index, metrics }) => {
+    t.is(metrics['sampling/sampling_logp_difference/max'], index % 4 === 1 ? 0 : undefined);
+  });
 });
 
 test('an adaptive KL coefficient follows the batches of samples and is part of the state', async (t) => {
@@ -138,6 +142,10 @@ test('online ipo learns the rule, and its replay in order reproduces it bit for 
   );
   t.deepEqual(await weightBytes(again), await weightBytes(policy));
   t.true(steps.at(-1)!.metrics['objective/scores']! > steps[0]!.metrics['objective/scores']!);
+  const mismatch = 'sampling/sampling_logp_difference';
+  for (const { metrics } of steps) {
+    t.deepEqual([metrics[`${mismatch}/mean`], metrics[`${mismatch}/max`]], [0, 0]);
+  }
 
   // The control: another order is another run.
   const other = await tiny(t);

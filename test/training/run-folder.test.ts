@@ -86,7 +86,7 @@ test('what a run writes', async (t) => {
     status: 'completed',
     steps: 1,
     run: { seed: '7', beta: 'Infinity' },
-    sessions: [{ fromStep: 0, node: process.version }],
+    sessions: [{ fromStep: 0, node: process.version, device: 'cpu', exact: true }],
   });
   t.is(seen[0]![1]['train/loss'], 0.5);
   t.is(seen[0]![1]['train/step_seconds'], 2);

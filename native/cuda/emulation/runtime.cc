@@ -12,6 +12,7 @@
 #include <mutex>
 
 #include "cuda/cublas.h"
+#include "cuda/emulation/cublas.h"
 #include "cuda/emulation/emulation.h"
 #include "cuda/emulation/unlock.h"
 #include "error.h"
@@ -75,6 +76,7 @@ Runtime::Runtime(int ordinal) : ordinal_(ordinal) {}
 Runtime::~Runtime() = default;
 
 void Runtime::Check(int, const char*) {}
+void Runtime::Select() {}
 
 void* Runtime::Allocate(size_t bytes) {
   const std::lock_guard guard(Lock());
@@ -85,18 +87,20 @@ void* Runtime::Allocate(size_t bytes) {
   if (data == MAP_FAILED) return nullptr;
   Blocks()[static_cast<char*>(data)] = whole;
   in_use += whole;
+  count_.Add(bytes);
   // Not cleared on a GPU, either; a NaN that is read shows.
   const emulation::Unlock unlock;
   std::memset(data, 0xff, whole);
   return data;
 }
 
-void Runtime::Release(void* data) noexcept {
+void Runtime::Release(void* data, size_t bytes) noexcept {
   const std::lock_guard guard(Lock());
   const auto found = Blocks().find(static_cast<char*>(data));
   if (found == Blocks().end()) return;
   munmap(found->first, found->second);
   in_use -= found->second;
+  count_.Remove(bytes);
   Blocks().erase(found);
 }
 
@@ -117,6 +121,6 @@ void Runtime::CopyIn(void* to, const void* from, size_t bytes) { Copy(to, from, 
 void Runtime::CopyOut(void* to, const void* from, size_t bytes) { Copy(to, from, bytes); }
 void Runtime::Synchronize() {}
 void Runtime::CheckLaunch() {}
-std::unique_ptr<Cublas> Runtime::OpenCublas() { return nullptr; }
+std::unique_ptr<Cublas> Runtime::OpenCublas() { return Cublas::Start(emulation::CublasStandIn()); }
 
 }  // namespace alignlab::cuda

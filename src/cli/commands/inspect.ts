@@ -30,9 +30,17 @@ const machineLines = (info: EngineInfo): string[][] => [
 const gpuLines = ({ devices, reason }: CudaInfo): string[][] =>
   devices.length === 0
     ? [['cuda', `none: ${reason}`]]
-    : devices.map(({ name, capability, freeBytes, totalBytes }, i) => [
-        `cuda:${i}`,
-        `${name}, compute capability ${capability}, ${bytes(freeBytes)} of ${bytes(totalBytes)} free`,
+    : devices.flatMap(({ name, capability, freeBytes, totalBytes, fast }, i) => [
+        [
+          `cuda:${i}`,
+          `${name}, compute capability ${capability}, ${bytes(freeBytes)} of ${bytes(totalBytes)} free`,
+        ],
+        [
+          '  exact: false',
+          fast === null
+            ? 'changes nothing: there is no cuBLASLt (ALIGNLAB_CUBLASLT names its file)'
+            : `multiplies by ${fast}, faster and without the same bits`,
+        ],
       ]);
 
 const checkpointLines = (checkpoint: Checkpoint): string[][] => {

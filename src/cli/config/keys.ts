@@ -30,6 +30,10 @@ const modelKeys = {
     'where it runs: cpu, cuda, cuda:N; auto: as ALIGNLAB_DEVICE says, else cpu',
     { default: 'auto' },
   ),
+  exact: model.flag(
+    'sampler, scorer and trainer give the same bits; false: a GPU may be faster without',
+    { default: true },
+  ),
   threads: model.number(whole(1).nullable(), 'of the engine; results do not depend on it', {
     default: null,
   }),

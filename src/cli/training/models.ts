@@ -7,9 +7,9 @@ import type { Objective } from '../../objectives/objective.js';
 import type { Settings } from '../config/keys.js';
 import { dtypeOf, modelFolder } from '../models.js';
 
-export const loadOptions = ({ dtype, device }: Settings): LoadOptions => {
+export const loadOptions = ({ dtype, device, exact }: Settings): LoadOptions => {
   const own = dtypeOf(dtype);
-  return { device, ...(own ? { dtype: own } : {}) };
+  return { device, exact, ...(own ? { dtype: own } : {}) };
 };
 
 /** A new scalar head, where the checkpoint has none yet. */

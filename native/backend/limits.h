@@ -6,11 +6,11 @@
 namespace alignlab {
 
 struct MachineLimits {
-  double f32_flops, bf16_flops;  // floating-point operations per second, all threads
-  double bytes;                  // bytes per second read from memory, all threads
+  double f32_flops, bf16_flops;  // floating-point operations per second, all of the device
+  double bytes;                  // bytes per second read from its memory
 };
 
-// Takes about a second.
+// Takes about a second, on a GPU as on a CPU.
 MachineLimits MeasureMachine(const Backend& backend);
 
 }  // namespace alignlab
