@@ -15,6 +15,7 @@ interface Shape {
   readonly bodyWeights: number; // in matrices of all blocks
   readonly headWeights: number; // vocabulary x width
   readonly attentionPerPair: number; // flops of one query meeting one key, all layers and heads
+  readonly kvPerToken: number; // keys and values that decoding reads again, all layers
 }
 
 const positive = (value: unknown): number | undefined =>
@@ -36,6 +37,7 @@ function readShape(folder: string): Shape {
     bodyWeights: layers * (attention + (gated ? 3 : 2) * width * inner),
     headWeights: Number(config.vocab_size) * width,
     attentionPerPair: layers * heads * headDim * 4,
+    kvPerToken: layers * kvHeads * headDim * 2,
   };
 }
 
@@ -64,10 +66,11 @@ export function secondsAtLimit(
   if (work.kind === 'generate') {
     const prefill = seconds(forward(batch * prompt, batch, batch * causalPairs(prompt)));
     const weightBytes = (shape.bodyWeights + shape.headWeights) * bytesPerWeight;
-    const stream = weightBytes / limits.bandwidth;
     let decode = 0;
     for (let step = 1; step < newTokens; step += 1) {
-      decode += Math.max(stream, seconds(forward(batch, batch, batch * (prompt + step))));
+      const read = batch * (prompt + step);
+      const bytes = weightBytes + read * shape.kvPerToken * bytesPerWeight;
+      decode += Math.max(bytes / limits.bandwidth, seconds(forward(batch, batch, read)));
     }
     return prefill + decode;
   }

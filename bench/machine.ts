@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
+import { type Device, cudaInfo } from '../src/index.js';
 
 const interestingFlags = /^(avx2|fma|f16c|avx512\w+|avx_vnni|amx\w+)$/;
 
@@ -25,8 +26,19 @@ function commit(): string {
   }
 }
 
-export function describeMachine(): Record<string, unknown> {
+/** The GPU that is measured; undefined for the CPU. */
+function describeGpu(device: Device): Record<string, unknown> {
+  if (device === 'cpu') return {};
+  const gpu = cudaInfo().devices[Number(/\d+$/.exec(device)?.[0] ?? 0)];
+  if (!gpu) return {};
+  const { name, capability, multiprocessors, totalBytes, fast } = gpu;
+  const megabytes = Math.round(totalBytes / 2 ** 20);
+  return { gpu: { name, capability, multiprocessors, megabytes, fast } };
+}
+
+export function describeMachine(device: Device): Record<string, unknown> {
   return {
+    ...describeGpu(device),
     cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
     flags: cpuFlags(),
     cores: os.availableParallelism(),

@@ -4,12 +4,15 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Device } from '../src/index.js';
 import type { Work } from './flops.js';
 
 type Dtype = 'float32' | 'bfloat16';
 
 export interface Task {
   readonly folder: string;
+  readonly device: Device;
+  readonly exact: boolean;
   readonly dtype: Dtype;
   readonly threads: number;
   readonly repeats: number;
@@ -23,6 +26,7 @@ export interface Task {
 
 export interface Measured {
   readonly seconds: readonly number[];
+  /** Of the device's memory, or of the process where the device is the CPU. */
   readonly peakMegabytes: number;
 }
 
@@ -64,50 +68,59 @@ interface PeerLine {
 
 export interface Peer {
   readonly python: string;
-  readonly folder: string; // torch_peer.py and make_model.py
+  readonly folder: string; // of torch_peer.py
 }
 
-export async function measurePeer(peer: Peer, task: Task): Promise<Measured> {
+/** torch's name of a device. */
+const kindOf = (device: Device): string => (device.startsWith('cuda') ? 'cuda' : 'cpu');
+
+const visible = (device: Device): Record<string, string> => {
+  const number = /^cuda:(\d+)$/.exec(device)?.[1];
+  return number === undefined ? {} : { CUDA_VISIBLE_DEVICES: number };
+};
+
+/**
+ * The peer's whole batch goes through at once, with all its logits: where the device has not got the
+ * memory, the batch is halved. Its rate is that of the batch that it could do.
+ */
+export async function measurePeer(peer: Peer, task: Task): Promise<Measured & { work: Work }> {
+  for (let { work } = task; ; work = { ...work, batch: Math.floor(work.batch / 2) }) {
+    try {
+      return { work, ...(await runPeer(peer, { ...task, work })) };
+    } catch (error) {
+      if (work.batch < 2 || !/out of memory/i.test(String(error))) throw error;
+    }
+  }
+}
+
+async function runPeer(peer: Peer, task: Task): Promise<Measured> {
   const { batch, length, prompt, newTokens, kind } = task.work;
   const options = { batch, length, prompt, new: newTokens, threads: task.threads, work: kind };
-  const line = (await lastJson(peer.python, [
-    path.join(peer.folder, 'torch_peer.py'),
-    task.folder,
+  const args = [
+    ...[path.join(peer.folder, 'torch_peer.py'), task.folder],
     ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
-    ...['--dtype', task.dtype, '--repeats', String(task.repeats)],
-  ])) as PeerLine;
+    ...['--device', kindOf(task.device), '--dtype', task.dtype, '--repeats', String(task.repeats)],
+  ];
+  const line = (await lastJson(peer.python, args, visible(task.device))) as PeerLine;
   return { seconds: line.seconds, peakMegabytes: line.peak_mb };
 }
 
 /** The peer, or the reason why there is none. */
-export async function findPeer(python: string, folder: string): Promise<Peer | string> {
+export async function findPeer(
+  python: string,
+  folder: string,
+  device: Device,
+): Promise<Peer | string> {
   if (!existsSync(path.join(folder, 'torch_peer.py'))) return `no torch_peer.py in ${folder}`;
   try {
     const check =
-      'import torch, transformers, json; print(json.dumps({"torch": torch.__version__}))';
-    await lastJson(python, ['-c', check]);
+      'import torch, transformers, json; print(json.dumps({"cuda": torch.cuda.is_available()}))';
+    const { cuda } = (await lastJson(python, ['-c', check])) as { cuda: boolean };
+    if (kindOf(device) === 'cuda' && !cuda) return `the torch of ${python} sees no GPU`;
     return { python, folder };
   } catch {
     return `${python} does not import torch and transformers (--python PATH)`;
   }
-}
-
-/** A folder as it is, or the random model of that name, made by the peer once. */
-export async function modelFolder(
-  name: string,
-  home: string,
-  peer: Peer | string,
-): Promise<string> {
-  if (existsSync(path.join(name, 'config.json'))) return path.resolve(name);
-  const folder = path.join(home, name);
-  if (existsSync(path.join(folder, 'config.json'))) return folder;
-  if (typeof peer === 'string') {
-    throw new Error(`${name} is no checkpoint folder and cannot be made without the peer: ${peer}`);
-  }
-  const script = `import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0]); print('{}')`;
-  const maker = path.join(peer.folder, 'make_model.py');
-  await lastJson(peer.python, ['-c', script, maker, name, folder]);
-  return folder;
 }
 
 export const median = (values: readonly number[]): number =>

@@ -14,16 +14,16 @@ const columns: readonly (readonly [title: string, key: string, width: number])[]
   ['MB ratio', 'memory_ratio', 8],
 ];
 
-function cell(key: string, value: string | number | undefined): string {
+function cell(key: string, value: string | number | boolean | undefined): string {
   if (value === undefined) return '-';
-  if (typeof value === 'string') return value;
+  if (typeof value !== 'number') return String(value);
   if (key.endsWith('share')) return `${(100 * value).toFixed(1)} %`;
   if (key.endsWith('mb')) return value.toFixed(0);
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
 
 export function formatTable(
-  rows: readonly Readonly<Record<string, string | number>>[],
+  rows: readonly Readonly<Record<string, string | number | boolean>>[],
   withTitle: boolean,
 ): string {
   const line = (cells: readonly string[]): string =>

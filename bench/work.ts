@@ -41,10 +41,11 @@ function inPasses(trees: readonly Batch[], passTokens: number): Batch[] {
 
 /** Loads the model and returns one step of the work. */
 export async function prepare(task: Task): Promise<Step> {
+  const { device, exact } = task;
   const { batch, length, prompt, newTokens, kind } = task.work;
   const trainable = kind === 'train' || kind === 'dpo';
   const dtype = task.dtype === 'float32' ? 'f32' : 'bf16';
-  const model = await LanguageModel.load(task.folder, { device: 'cpu', dtype, trainable });
+  const model = await LanguageModel.load(task.folder, { device, exact, dtype, trainable });
   const vocabulary = model.shape.vocab;
   const rows = sequences(task, batch, length, vocabulary);
   const optimizer = { learningRate, weightDecay, noDecay: 'none', maxGradNorm: 0 } as const;
@@ -72,7 +73,8 @@ export async function prepare(task: Task): Promise<Step> {
   }
   if (kind === 'generate') {
     const prompts = rows.map((tokens) => tokens.subarray(0, prompt));
-    const sampling = { temperature: 1, maxNewTokens: newTokens, stopTokens: [], seed: 1 };
+    const drawn = { temperature: 1, maxNewTokens: newTokens, stopTokens: [], seed: 1 };
+    const sampling = { ...drawn, maxBatch: batch };
     return async () => {
       await model.generate(prompts, sampling);
     };
