@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "reference/qkv.h"
-#include "test/harness.h"
+#include "test/backends.h"
 
 namespace alignlab::test {
 

@@ -5,7 +5,7 @@
 #include "cuda/device.h"
 #include "cuda/emulation/cublas.h"
 #include "reference/linear.h"
-#include "test/harness.h"
+#include "test/backends.h"
 
 namespace {
 

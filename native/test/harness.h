@@ -1,8 +1,10 @@
 // What the operation tests share: owned random arguments with poisoned padding, comparison with a
-// tolerance or bit by bit, and the loop over the instruction sets that this processor has.
+// tolerance or bit by bit, and the loop over the instruction sets that this processor has. The loop
+// over all backends is in backends.h.
 #pragma once
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -11,8 +13,6 @@
 #include "backend/backend.h"
 #include "cpu/backend.h"
 #include "cpu/isa.h"
-#include "cuda/emulation/emulation.h"
-#include "cuda/library.h"
 #include "reference/values.h"
 #include "test/check.h"
 
@@ -206,9 +206,16 @@ inline bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && (a.empty() || !std::memcmp(a.data(), b.data(), a.size() * 4));
 }
 
+// ALIGNLAB_TEST_BACKENDS=device: no instruction sets, no emulation.
+inline bool OnlyDevice() {
+  const char* asked = std::getenv("ALIGNLAB_TEST_BACKENDS");
+  return asked && std::strcmp(asked, "device") == 0;
+}
+
 // body(table) for each instruction set that this processor has.
 template <class Body>
 void OnEveryInstructionSet(const Body& body, int threads = 2) {
+  if (OnlyDevice()) return;
   for (const InstructionSet& set : InstructionSets()) {
     if (!set.supported) continue;
     const Context context(set.name);
@@ -217,47 +224,10 @@ void OnEveryInstructionSet(const Body& body, int threads = 2) {
   }
 }
 
-// The backends of the tests below differ in the panels of weights, which the reference reads, too.
-class PanelsOf {
- public:
-  explicit PanelsOf(const Backend& backend) : before_(reference::panel_width) {
-    reference::panel_width = backend.panel;
-  }
-  ~PanelsOf() { reference::panel_width = before_; }
-
- private:
-  int64_t before_;
-};
-
-// Emulated kernels are compiled without AddressSanitizer, which knows nothing of fibers: there they
-// would only take time.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kEmulateCuda = false;
-#else
-constexpr bool kEmulateCuda = true;
-#endif
-
-// body(table) for the CUDA backend, emulated. What depends on panels has to be made inside.
-template <class Body>
-void OnEmulatedCuda(cuda::HopperUse hopper, const Body& body) {
-  if (!kEmulateCuda) return;
-  const Context context(hopper == cuda::HopperUse::kNever ? "emulated cuda"
-                                                          : "emulated cuda, Hopper");
-  cuda::CudaBackend gpu(0);
-  static_cast<cuda::Device*>(gpu.table().device)->UseHopper(hopper);
-  const PanelsOf panels(gpu.table());
-  body(gpu.table());
-}
-// The same for each instruction set, too.
-template <class Body>
-void OnEveryBackend(const Body& body) {
-  OnEveryInstructionSet(body);
-  OnEmulatedCuda(cuda::HopperUse::kNever, body);
-}
-
 // run(table) returns bytes or values that must be the same, bit for bit, on 1, 2 and 3 threads.
 template <class Run>
 void ExpectSameOnThreads(const std::string& what, const Run& run) {
+  if (OnlyDevice()) return;
   for (const InstructionSet& set : InstructionSets()) {
     if (!set.supported) continue;
     const Context context(set.name);
@@ -266,20 +236,6 @@ void ExpectSameOnThreads(const std::string& what, const Run& run) {
     EXPECT_MESSAGE(run(two.table()) == expected, what + ": 2 threads differ from 1");
     EXPECT_MESSAGE(run(three.table()) == expected, what + ": 3 threads differ from 1");
   }
-}
-
-// The same for any order in which the threads of emulated blocks run.
-template <class Run>
-void ExpectSameInAnyOrder(const std::string& what, const Run& run,
-                          cuda::HopperUse hopper = cuda::HopperUse::kNever) {
-  OnEmulatedCuda(hopper, [&](const Backend& backend) {
-    cuda::emulation::SetSeed(1);
-    const auto expected = run(backend);
-    for (uint64_t seed : {2, 3}) {
-      cuda::emulation::SetSeed(seed);
-      EXPECT_MESSAGE(run(backend) == expected, what + ": depends on the order of threads");
-    }
-  });
 }
 
 }  // namespace alignlab::test

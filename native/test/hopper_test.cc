@@ -6,7 +6,7 @@
 #include "cuda/kernels/hopper_product.h"
 #include "error.h"
 #include "reference/linear.h"
-#include "test/harness.h"
+#include "test/backends.h"
 
 namespace {
 

@@ -2,7 +2,7 @@
 #include "reference/activation.h"
 #include "reference/optimizer.h"
 #include "reference/rows.h"
-#include "test/harness.h"
+#include "test/backends.h"
 
 using namespace alignlab;
 using namespace alignlab::test;

@@ -1,6 +1,6 @@
 // Head, HeadBackward and HeadKl against native/reference.
 #include "reference/head.h"
-#include "test/harness.h"
+#include "test/backends.h"
 
 using namespace alignlab;
 using namespace alignlab::test;

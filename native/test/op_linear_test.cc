@@ -1,6 +1,6 @@
 // Linear and its two gradients against native/reference.
 #include "reference/linear.h"
-#include "test/harness.h"
+#include "test/backends.h"
 
 using namespace alignlab;
 using namespace alignlab::test;

@@ -2,7 +2,7 @@
 #include "reference/embed.h"
 #include "reference/norm.h"
 #include "reference/rows.h"
-#include "test/harness.h"
+#include "test/backends.h"
 
 using namespace alignlab;
 using namespace alignlab::test;

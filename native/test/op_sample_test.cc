@@ -1,7 +1,7 @@
 // Sample against native/reference, and against the distribution that it promises.
 #include "reference/head.h"
 #include "reference/sample.h"
-#include "test/harness.h"
+#include "test/backends.h"
 
 using namespace alignlab;
 using namespace alignlab::test;

@@ -1,6 +1,6 @@
 // Split bf16 weights: SplitWeights, JoinWeights and AdamWSplit.
 #include "reference/split_weight.h"
-#include "test/harness.h"
+#include "test/backends.h"
 
 using namespace alignlab;
 using namespace alignlab::test;
