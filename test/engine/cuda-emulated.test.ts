@@ -19,11 +19,21 @@ const emulated = existsSync(library) || process.env.CI !== undefined ? test : te
 const onCuda = (program: string) =>
   runProgram(program, [], { ALIGNLAB_CUDA_LIBRARY: library, ALIGNLAB_DEVICE: 'cuda' });
 
+// Where there is a GPU and the library for it, the same there; npm run gpu-check runs more.
+const real = cudaInfo().devices.length > 0 ? test : test.skip;
+for (const program of ['cuda-agreement.ts', 'cuda-fast.ts']) {
+  real(`${program} on the GPU of this machine`, async (t) => {
+    t.timeout(600_000);
+    const { code, stdout, stderr } = await runProgram(program, [], { ALIGNLAB_DEVICE: 'cuda' });
+    t.is(code, 0, `${stdout}${stderr}`);
+  });
+}
+
 emulated('four families in both dtypes: exact, and near the CPU', async (t) => {
   t.timeout(600_000);
   const { code, stdout, stderr } = await onCuda('cuda-agreement.ts');
   t.is(code, 0, `${stdout}${stderr}`);
-  t.is(stdout.trim().split('\n').length, 8, stdout);
+  t.is(stdout.trim().split('\n').length, 9, stdout);
 });
 
 emulated('a model that need not be exact says so, and training measures it', async (t) => {

@@ -3,7 +3,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { engineInfo, setMemoryLimit } from '../../src/engine/device.js';
+import { deviceName, engineInfo, setMemoryLimit } from '../../src/engine/device.js';
 import { LanguageModel } from '../../src/engine/model.js';
 import { native } from '../../src/engine/native.js';
 import { assertError, caught, smallConfig, temporaryFolder } from '../checkpoint/helpers.js';
@@ -15,8 +15,10 @@ import { runProgram } from '../helpers/programs.js';
 
 const batch = [{ tokens: [1, 2, 3] }];
 const small = smallConfig('llama');
+// The budget, the count and the estimates are of the host's memory.
+const onCpu = deviceName() === 'cpu' ? test.serial : test.serial.skip;
 
-test.serial('dispose gives the memory back, more than once', async (t) => {
+onCpu('dispose gives the memory back, more than once', async (t) => {
   const before = engineInfo().bytesInUse;
   const model = await LanguageModel.create(medium);
   t.true(engineInfo().bytesInUse - before > 27e6);
@@ -92,7 +94,7 @@ test.serial('clones, passes and calls outlive their model', async (t) => {
   for (const { logProbs } of await Promise.all(calls)) t.is(logProbs.length, 499);
 });
 
-test.serial('models left to the garbage collector give their memory back', async (t) => {
+onCpu('models left to the garbage collector give their memory back', async (t) => {
   await collectGarbage();
   const before = engineInfo().bytesInUse;
   const heads = { num_attention_heads: 2, num_key_value_heads: 2 };
@@ -114,7 +116,7 @@ test.serial('models left to the garbage collector give their memory back', async
   t.true(left < held / 10, `${left} of ${held} bytes are still held`);
 });
 
-test.serial('past the memory limit a call fails and the engine goes on', async (t) => {
+onCpu('past the memory limit a call fails and the engine goes on', async (t) => {
   t.teardown(() => {
     setMemoryLimit(0);
   });
@@ -147,7 +149,7 @@ test.serial('what a machine cannot have is refused, not attempted', async (t) =>
   assertError(t, error, 'OUT_OF_MEMORY');
 });
 
-test.serial('estimates are what is used', async (t) => {
+onCpu('estimates are what is used', async (t) => {
   const folder = golden('llama');
   const tokens = 100;
   for (const dtype of ['f32', 'bf16'] as const) {

@@ -1,7 +1,9 @@
 // On the device that ALIGNLAB_DEVICE names: one line for each family and dtype, when samples, scores
-// and the training forward are the same bits and everything is near the CPU's values.
+// and the training forward are the same bits and everything is near the CPU's values. Then one about
+// memory that the device has not got.
 import assert from 'node:assert/strict';
 import { promptWithResponses } from '../../../src/engine/batch.js';
+import { cudaInfo } from '../../../src/engine/device.js';
 import { LanguageModel } from '../../../src/engine/model.js';
 import { type Tensors, gradientsOf, weightsOf } from '../../helpers/tensors.js';
 
@@ -106,4 +108,17 @@ for (const [family, config] of Object.entries(families)) {
     assert.ok(kl.every((value) => value > -1e-6) && kl.some((value) => value > 1e-6), 'kl');
     console.log(`${family} ${dtype}: ${JSON.stringify(off)}`);
   }
+}
+
+{
+  const { totalBytes } = cudaInfo().devices[0]!;
+  const width = 1024;
+  const vocab_size = Math.ceil(totalBytes / (4 * width));
+  const huge = { ...families.llama, hidden_size: width, vocab_size, intermediate_size: 64 };
+  const message = /\d+ MiB more are needed/;
+  await assert.rejects(LanguageModel.create(huge), { code: 'OUT_OF_MEMORY', message });
+  await using model = await LanguageModel.create(families.llama);
+  const { logProbs } = await model.score([{ tokens: prompts[0]! }]);
+  assert.equal(logProbs.length, prompts[0]!.length - 1);
+  console.log('out of memory: refused, and the engine goes on');
 }
