@@ -96,14 +96,14 @@ Napi::Value SetMemoryLimit(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// (config, dtype, trainable, tokens, scored, recompute) -> bytes by purpose, on the CPU
+// (config, dtype, trainable, tokens, scored, recompute, device?) -> bytes by purpose
 Napi::Value EstimateMemory(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    const MemoryEstimate e =
-        Model::Estimate(Engine::Of(env)->backend(), ReadConfig(info[0].As<Napi::Object>()),
-                        ReadDType(info[1]), info[2].ToBoolean(), info[3].ToNumber().Int64Value(),
-                        info[4].ToNumber().Int64Value(), info[5].ToBoolean());
+    const Backend& backend = Engine::Of(env)->BackendOf(ReadDevice(info[6]));
+    const MemoryEstimate e = Model::Estimate(
+        backend, ReadConfig(info[0].As<Napi::Object>()), ReadDType(info[1]), info[2].ToBoolean(),
+        info[3].ToNumber().Int64Value(), info[4].ToNumber().Int64Value(), info[5].ToBoolean());
     auto o = Napi::Object::New(env);
     o.Set("weights", double(e.weights));
     o.Set("gradients", double(e.gradients));
@@ -119,8 +119,7 @@ Napi::Value MeasureLimits(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
     const auto engine = Engine::Of(env);
-    const Backend& backend =
-        engine->BackendOf(info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : -1);
+    const Backend& backend = engine->BackendOf(ReadDevice(info[0]));
     return engine->executor().Submit(
         env, [engine, &backend](const CancelToken&) { return MeasureMachine(backend); },
         [](Napi::Env e, MachineLimits& limits) {

@@ -68,6 +68,10 @@ DType ReadDType(const Napi::Value& value) {
   return DType::kF16;
 }
 
+int ReadDevice(const Napi::Value& value) {
+  return value.IsNumber() ? value.As<Napi::Number>().Int32Value() : -1;
+}
+
 ModelConfig ReadConfig(const Napi::Object& o) {
   ModelConfig c;
   c.vocab = Whole(o, "vocab");

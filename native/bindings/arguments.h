@@ -15,6 +15,7 @@ namespace alignlab {
 
 ModelConfig ReadConfig(const Napi::Object& object);
 DType ReadDType(const Napi::Value& value);  // 'f32' | 'bf16' | 'f16'
+int ReadDevice(const Napi::Value& value);   // a CUDA device's number; -1, or left out: the CPU
 Forest ReadForest(const Napi::Object& object);
 std::vector<TensorRange> ReadRanges(const Napi::Array& array);
 TensorSet ReadTensorSet(const Napi::Value& value);

@@ -96,9 +96,8 @@ ModelObject::ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     if (info[0].IsExternal()) {
       Adopt(env, *info[0].As<Napi::External<std::shared_ptr<Model>>>().Data());
     } else {
-      const Backend& backend =
-          engine_->BackendOf(info[3].IsNumber() ? info[3].As<Napi::Number>().Int32Value() : -1,
-                             !info[4].IsBoolean() || info[4].As<Napi::Boolean>());
+      const Backend& backend = engine_->BackendOf(
+          ReadDevice(info[3]), !info[4].IsBoolean() || info[4].As<Napi::Boolean>());
       Adopt(env, std::make_shared<Model>(backend, ReadConfig(info[0].As<Napi::Object>()),
                                          ReadDType(info[1]), info[2].ToBoolean()));
     }

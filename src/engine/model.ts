@@ -4,7 +4,7 @@ import type { ModelDescription } from '../checkpoint/config.js';
 import type { JsonObject } from '../checkpoint/json.js';
 import { AlignlabError } from '../errors.js';
 import { type Batch, type BatchOptions, packForest } from './batch.js';
-import type { DeviceName } from './device.js';
+import { type Device, type DeviceName, deviceName, deviceNumber } from './device.js';
 import { ForwardPass } from './forward-pass.js';
 import { type Generation, type Prompt, type SamplingOptions, whole } from './generate.js';
 import { runGeneration } from './generate-run.js';
@@ -276,10 +276,11 @@ export class LanguageModel implements AsyncDisposable {
     );
   }
 
-  /** Bytes that a checkpoint needs for passes of so many tokens; nothing is loaded. */
+  /** Bytes of a device that a checkpoint needs for passes of so many tokens; nothing is loaded. */
   static async estimateMemory(
     folder: string,
     options: {
+      device?: Device;
       dtype?: Dtype;
       trainable?: boolean;
       tokens: number;
@@ -293,8 +294,10 @@ export class LanguageModel implements AsyncDisposable {
     checkDtype(dtype);
     whole('tokens', tokens, 1);
     whole('scored', scored, 0);
+    const { shape } = checkpoint;
+    const device = deviceNumber(deviceName(options.device));
     return guarded(() =>
-      native().estimateMemory(checkpoint.shape, dtype, trainable, tokens, scored, recompute),
+      native().estimateMemory(shape, dtype, trainable, tokens, scored, recompute, device),
     );
   }
 

@@ -255,6 +255,7 @@ export interface Native {
     tokens: number,
     scored: number,
     recompute: boolean,
+    device?: number,
   ): MemoryEstimate;
   measureLimits(device?: number): NativeCall<{ f32: number; bf16: number; bandwidth: number }>;
 }

@@ -8,6 +8,7 @@ import { cudaInfo } from '../../src/engine/device.js';
 import { LanguageModel } from '../../src/engine/model.js';
 import { AlignlabError } from '../../src/errors.js';
 import { smallConfig } from '../checkpoint/helpers.js';
+import { golden } from '../helpers/models.js';
 import { runProgram } from '../helpers/programs.js';
 
 const library = fileURLToPath(
@@ -40,6 +41,28 @@ emulated('a model that need not be exact says so, and training measures it', asy
   t.timeout(600_000);
   const { code, stdout, stderr } = await onCuda('cuda-fast.ts');
   t.is(code, 0, `${stdout}${stderr}`);
+});
+
+emulated('inspect says what the device has, and what fits', async (t) => {
+  const args = ['inspect', golden('llama'), '--json'];
+  const environment = { ALIGNLAB_CUDA_LIBRARY: library };
+  const { code, stdout, stderr } = await runProgram('../../../src/cli/main.ts', args, environment);
+  t.is(code, 0, stderr);
+  const { cuda, memory } = JSON.parse(stdout) as {
+    cuda: { devices: { name: string; cublas: string; freeBytes: number }[] };
+    memory: { fits: { device: string; freeBytes: number; tokens: Record<string, number> }[] };
+  };
+  t.like(cuda.devices[0], { name: 'emulated on the CPU', cublas: '13.1.1' });
+  const [{ device, freeBytes, tokens }] = memory.fits as [(typeof memory.fits)[0]];
+  t.is(device, 'cuda:0');
+  t.true(tokens.score! > tokens.trainWithRecompute! && tokens.trainWithRecompute! > tokens.train!);
+  // Of the CPU's layout, whose keys and values are as large in f32: nearly as many bytes.
+  const options = { device: 'cpu', dtype: 'f32', tokens: tokens.train! } as const;
+  const { weights, gradients, moments, training } = await LanguageModel.estimateMemory(
+    golden('llama'),
+    options,
+  );
+  t.true(Math.abs((weights + gradients + moments + training) / freeBytes - 1) < 0.01);
 });
 
 test('on the CPU a model is exact, also where it need not be', async (t) => {

@@ -1,7 +1,14 @@
 // alignlab inspect: what this machine offers, and what a checkpoint is and needs.
 import { Command } from 'commander';
 import { type Checkpoint, readCheckpoint } from '../../checkpoint/checkpoint.js';
-import { type CudaInfo, type EngineInfo, cudaInfo, engineInfo } from '../../engine/device.js';
+import {
+  type CudaInfo,
+  type Device,
+  type DeviceName,
+  type EngineInfo,
+  cudaInfo,
+  engineInfo,
+} from '../../engine/device.js';
 import type { Dtype } from '../../engine/load.js';
 import { LanguageModel } from '../../engine/model.js';
 import { packageVersion } from '../../version.js';
@@ -61,21 +68,86 @@ const checkpointLines = (checkpoint: Checkpoint): string[][] => {
   ];
 };
 
-const estimates = async (folder: string, checkpoint: Checkpoint, { tokens, dtype }: Options) => {
-  const chosen: Dtype = dtype ?? (checkpoint.dtype === 'F32' ? 'f32' : 'bf16');
-  const base = { dtype: chosen, tokens };
+interface Need {
+  readonly score: number;
+  readonly train: number;
+  readonly trainWithRecompute: number;
+}
+
+interface Pass {
+  readonly device: Device;
+  readonly dtype: Dtype;
+  readonly tokens: number;
+}
+
+const needOf = async (folder: string, base: Pass): Promise<Need> => {
   const full = await LanguageModel.estimateMemory(folder, base);
   const frozen = await LanguageModel.estimateMemory(folder, { ...base, trainable: false });
   const recomputed = await LanguageModel.estimateMemory(folder, { ...base, recompute: true });
   const state = full.weights + full.gradients + full.moments;
   return {
-    dtype: chosen,
-    tokens,
     score: frozen.weights + frozen.score,
     train: state + full.training,
     trainWithRecompute: state + recomputed.training,
   };
 };
+
+interface Fit {
+  readonly device: DeviceName;
+  readonly freeBytes: number;
+  /** Tokens of a pass; 0 where the model itself does not fit. */
+  readonly tokens: Need;
+}
+
+/**
+ * What a device has room for, but for the scratch memory of single operations: past the positions of
+ * a model, its need grows with the tokens alone.
+ */
+const fits = async (folder: string, dtype: Dtype, { devices }: CudaInfo): Promise<Fit[]> => {
+  const [few, more] = [1 << 20, 2 << 20];
+  const results: Fit[] = [];
+  for (const [i, { freeBytes }] of devices.entries()) {
+    const device: DeviceName = `cuda:${i}`;
+    const low = await needOf(folder, { device, dtype, tokens: few });
+    const high = await needOf(folder, { device, dtype, tokens: more });
+    const room = (key: keyof Need): number => {
+      const each = (high[key] - low[key]) / (more - few);
+      return Math.max(0, Math.floor(few + (freeBytes - low[key]) / each));
+    };
+    const tokens = {
+      score: room('score'),
+      train: room('train'),
+      trainWithRecompute: room('trainWithRecompute'),
+    };
+    results.push({ device, freeBytes, tokens });
+  }
+  return results;
+};
+
+const estimates = async (
+  folder: string,
+  checkpoint: Checkpoint,
+  { tokens, dtype: asked, cuda }: Options & { readonly cuda: CudaInfo },
+) => {
+  const dtype: Dtype = asked ?? (checkpoint.dtype === 'F32' ? 'f32' : 'bf16');
+  const need = await needOf(folder, { device: 'cpu', dtype, tokens });
+  return { dtype, tokens, ...need, fits: await fits(folder, dtype, cuda) };
+};
+
+const purposes: Readonly<Record<keyof Need, string>> = {
+  score: 'score',
+  train: 'train with AdamW',
+  trainWithRecompute: 'train, recompute',
+};
+
+const purposeLines = (need: Need, say: (value: number) => string): string =>
+  table(
+    Object.entries(purposes).map(([key, name]) => [name, say(need[key as keyof Need])]),
+    '  ',
+  );
+
+const tokensThatFit = (tokens: number): string =>
+  tokens === 0 ? 'does not fit' : `${count(tokens)} tokens a pass`;
 
 export const inspectCommand = new Command('inspect')
   .description('show the machine and, given a checkpoint, what it is and how much memory it needs')
@@ -85,30 +157,27 @@ export const inspectCommand = new Command('inspect')
   .option('--json', 'print one JSON object')
   .action(async (folder: string | undefined, options: Options) => {
     const info = engineInfo();
+    const cuda = cudaInfo();
     const checkpoint = folder === undefined ? null : await readCheckpoint(folder);
     const memory =
-      folder === undefined || !checkpoint ? null : await estimates(folder, checkpoint, options);
+      folder === undefined || !checkpoint
+        ? null
+        : await estimates(folder, checkpoint, { ...options, cuda });
     if (options.json) {
       const { family, shape, parameters, dtype } = checkpoint ?? {};
       const model = checkpoint && { family: family?.modelType, parameters, dtype, shape };
-      const cuda = cudaInfo();
       print(JSON.stringify({ version: packageVersion, ...info, cuda, checkpoint: model, memory }));
       return;
     }
-    print(table([...machineLines(info), ...gpuLines(cudaInfo())]));
+    print(table([...machineLines(info), ...gpuLines(cuda)]));
     if (!checkpoint || !memory) return;
     print('');
     print(table(checkpointLines(checkpoint)));
     print('');
     print(`memory in ${memory.dtype}, ${count(memory.tokens)} tokens a pass`);
-    print(
-      table(
-        [
-          ['score', bytes(memory.score)],
-          ['train with AdamW', bytes(memory.train)],
-          ['train, recompute', bytes(memory.trainWithRecompute)],
-        ],
-        '  ',
-      ),
-    );
+    print(purposeLines(memory, bytes));
+    for (const { device, freeBytes, tokens } of memory.fits) {
+      print(`fits into the ${bytes(freeBytes)} that ${device} has free`);
+      print(purposeLines(tokens, tokensThatFit));
+    }
   });
