@@ -7,6 +7,7 @@
 //   --bench "…"      other options of npm run bench
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensurePackages } from './lib/prepare.mjs';
@@ -14,7 +15,9 @@ import { Failure, main, output, root, typescriptFlags } from './lib/run.mjs';
 import { Steps } from './lib/steps.mjs';
 
 const cmakeFolder = path.join(root, 'build/cmake');
-const built = path.join(root, 'build/Release/alignlab_cuda.so');
+// The library of this check is for one GPU only: it stays apart from what is packed.
+const own = path.join(root, 'build/gpu-check');
+const built = path.join(own, 'alignlab_cuda.so');
 
 // Tests of operations, small ones: a sanitizer makes kernels ten to a hundred times slower.
 const sanitized = ['split_weight', 'rows', 'qkv'];
@@ -63,9 +66,11 @@ async function build(steps, { capability, toolkit }, { library }) {
   if (library) return void steps.pass('build: CUDA library', `prebuilt: ${library}`);
   if (!capability) return void steps.skip('build: CUDA library', 'no GPU to build it for');
   if (!toolkit) return void steps.skip('build: CUDA library', 'no nvcc; give --library');
+  const folder = path.join(own, 'cmake');
   const script =
-    `cmake "${cmakeFolder}" -DALIGNLAB_CUDA_ARCHITECTURES=${capability}-real && ` +
-    `cmake --build "${cmakeFolder}" --target alignlab_cuda --parallel`;
+    `cmake -S . -B "${folder}" -DALIGNLAB_ADDON=OFF -DALIGNLAB_CUDA=ON ` +
+    `-DALIGNLAB_CUDA_ARCHITECTURES=${capability}-real -DCMAKE_LIBRARY_OUTPUT_DIRECTORY="${own}" && ` +
+    `cmake --build "${folder}" --target alignlab_cuda --parallel ${os.availableParallelism()}`;
   await steps.run('build: CUDA library', 'sh', ['-c', script], {
     seconds: 300,
     detail: () => `sm_${capability}`,
@@ -150,7 +155,7 @@ const shortEmulated =
   '--models tiny --works train,score,generate --repeats 1 --no-peer --batch 2 --length 12 --prompt 4 --new 4';
 
 async function bench(steps, emulated, asked) {
-  const json = path.join(root, 'build/gpu-check/bench.json');
+  const json = path.join(own, 'bench.json');
   const args = (asked ?? (emulated ? shortEmulated : short)).split(' ');
   const detail = () =>
     JSON.parse(readFileSync(json, 'utf8'))
@@ -165,7 +170,7 @@ async function bench(steps, emulated, asked) {
 await main(async () => {
   ensurePackages();
   const { wants, ...asked } = options();
-  const steps = new Steps(path.join(root, 'build/gpu-check'), Number(asked.minutes));
+  const steps = new Steps(own, Number(asked.minutes));
   const machine = describeMachine(steps);
   if (wants('build')) await build(steps, machine, asked);
   const { device, reason } = openDevice(asked.library);
