@@ -176,7 +176,7 @@ await main(async () => {
   const { device, reason } = openDevice(asked.library);
   if (device) {
     const emulated = device.name.startsWith('emulated');
-    steps.pass('device', `${device.name}, cuBLASLt ${device.cublas || 'not found'}`);
+    steps.pass('device', `${device.name}; exact: false: ${device.fast || 'changes nothing'}`);
     if (wants('operations')) await checkOperations(steps);
     await checkEngine(steps, wants);
     if (wants('sanitizers') && emulated) steps.skip('sanitizer', 'the device is emulated');

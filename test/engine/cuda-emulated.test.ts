@@ -49,10 +49,10 @@ emulated('inspect says what the device has, and what fits', async (t) => {
   const { code, stdout, stderr } = await runProgram('../../../src/cli/main.ts', args, environment);
   t.is(code, 0, stderr);
   const { cuda, memory } = JSON.parse(stdout) as {
-    cuda: { devices: { name: string; cublas: string; freeBytes: number }[] };
+    cuda: { devices: { name: string; fast: string; freeBytes: number }[] };
     memory: { fits: { device: string; freeBytes: number; tokens: Record<string, number> }[] };
   };
-  t.like(cuda.devices[0], { name: 'emulated on the CPU', cublas: '13.1.1' });
+  t.like(cuda.devices[0], { name: 'emulated on the CPU', fast: 'cuBLASLt 13.1.1' });
   const [{ device, freeBytes, tokens }] = memory.fits as [(typeof memory.fits)[0]];
   t.is(device, 'cuda:0');
   t.true(tokens.score! > tokens.trainWithRecompute! && tokens.trainWithRecompute! > tokens.train!);
