@@ -1,5 +1,6 @@
 // npm run build: the addon and dist/.  npm run build:native: the addon alone
-// (build.mjs native [tests|bench] [--asan] for the others; build.mjs tools only installs).
+// npm run build:cuda: the library for GPUs, where nvcc is; the five architectures take a quarter of an hour.
+// (build.mjs native [tests|bench|cuda] [--asan] for the others; build.mjs tools only installs).
 import { chmodSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { buildNative } from './lib/native.mjs';
@@ -9,7 +10,7 @@ import { main, root, run, tool } from './lib/run.mjs';
 await main(async () => {
   const args = process.argv.slice(2);
   const asan = args.includes('--asan');
-  const goal = ['tests', 'bench'].find((name) => args.includes(name)) ?? 'addon';
+  const goal = ['tests', 'bench', 'cuda'].find((name) => args.includes(name)) ?? 'addon';
   ensurePackages();
   if (args[0] === 'tools') {
     ensureTools();

@@ -38,13 +38,13 @@ void CudaLibrary::Load(const std::string& path) {
   if (!handle) {
     const char* error = dlerror();
     reason_ = std::string("the CUDA library could not be opened (") + (error ? error : path) +
-              "). Build it with nvcc (npm run build:native), or use device: 'cpu'.";
+              "). Build it where nvcc is (npm run build:cuda), or use device: 'cpu'.";
     return;
   }
   const auto function = reinterpret_cast<CudaEntryFunction>(dlsym(handle, kCudaEntryName));
   const CudaEntry* entry = function ? function() : nullptr;
   if (!entry || entry->abi != kBackendAbi) {
-    reason_ = path + " is of another build than the addon. Run npm run build:native.";
+    reason_ = path + " is of another build than the addon. Run npm run build:cuda.";
     return;
   }
   device_count_ = entry->device_count();

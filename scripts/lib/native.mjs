@@ -67,7 +67,8 @@ function dropStrangeCache(folder) {
 }
 
 /**
- * goal: 'addon', 'tests' (the addon too) or 'bench' (the addon too). Returns CMake's folder.
+ * goal: 'addon', 'tests' (the addon too), 'bench' (the addon too), or 'cuda', the library for GPUs
+ * alone. Returns CMake's folder.
  * The AddressSanitizer build lives in a folder of its own, which node-gyp-build looks into only
  * when ALIGNLAB_PREBUILD names it (build-asan).
  */
@@ -75,9 +76,10 @@ export async function buildNative(goal, { asan = false, verbose = true } = {}) {
   const base = path.join(root, asan ? 'build-asan/build' : 'build');
   const cmakeFolder = path.join(base, 'cmake');
   const stamp = path.join(base, `built-${goal}`);
-  const addon = path.join(base, 'Release', 'alignlab.node');
+  const name = goal === 'cuda' ? 'alignlab_cuda.so' : 'alignlab.node';
+  const made = path.join(base, 'Release', name);
   const fresh = () =>
-    existsSync(addon) && existsSync(stamp) && readFileSync(stamp, 'utf8') === sourceHash(goal);
+    existsSync(made) && existsSync(stamp) && readFileSync(stamp, 'utf8') === sourceHash(goal);
   if (fresh()) return cmakeFolder;
 
   ensureTools();
@@ -92,6 +94,8 @@ export async function buildNative(goal, { asan = false, verbose = true } = {}) {
       ALIGNLAB_ASAN: asan ? 'ON' : 'OFF',
       ALIGNLAB_TESTS: 'ON',
       ALIGNLAB_BENCH: goal === 'bench' ? 'ON' : 'OFF',
+      // ON: without nvcc it is an error that says so.
+      ALIGNLAB_CUDA: goal === 'cuda' ? 'ON' : 'AUTO',
     };
     const common = ['--out', cmakeFolder, '--log-level', 'error'];
     // `cmake-js build` ignores options once a cache exists, so the options go to `configure`.
@@ -101,7 +105,8 @@ export async function buildNative(goal, { asan = false, verbose = true } = {}) {
       ...common,
       ...Object.entries(options).map(([name, value]) => `--CD${name}=${value}`),
     ]);
-    const target = goal === 'addon' ? ['--target', 'alignlab'] : [];
+    const only = { addon: 'alignlab', cuda: 'alignlab_cuda' }[goal];
+    const target = only ? ['--target', only] : [];
     const jobs = String(os.availableParallelism());
     run(process.execPath, [cmakeJs, 'build', ...common, '--parallel', jobs, ...target]);
     writeFileSync(stamp, wanted);
