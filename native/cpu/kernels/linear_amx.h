@@ -27,7 +27,7 @@ struct LinearTask<uint16_t> {
   LinearTask(void* device, const LinearArgs& a)
       : args(a),
         rows(SplitRows(device, a.x.rows, AmxBlockRows(CeilDiv(a.weight.in, kAmxDepth)))),
-        panels(SplitPanels(device, CeilDiv(out, kPanel), rows.count, 1 << 20, 4)) {}
+        panels(SplitPanels(device, CeilDiv(out, kPanel), rows.count, 1 << 20, 1)) {}
 
   int64_t Tasks() const { return rows.count * panels.count; }
 
