@@ -4,7 +4,7 @@
 // and its own column of B, and on k being cut at multiples of 32 from its start; nothing else.
 #pragma once
 
-#include "cpu/kernels/tile.h"
+#include "cpu/kernels/linear_task.h"
 
 namespace alignlab {
 namespace {
@@ -13,7 +13,7 @@ namespace {
 // columns, which is how panels hold them. Of C: 16 x 16 sums.
 constexpr int kAmxRows = 16;
 constexpr int64_t kAmxDepth = 32, kAmxSteps = 16, kAmxTile = 256;  // floats
-constexpr int kAmxHigh = 2;                                        // tiles of A in a call, at most
+constexpr int64_t kAmxCallRows = 2 * kAmxRows;                     // of a call, at most
 
 // The tile registers of this thread, all of 16 rows of 64 bytes, for as long as this lives: the
 // system need not save them afterwards.
@@ -61,7 +61,6 @@ struct AmxCall {
   int64_t c_row, c_vec;
   bool load;                 // start from c, else from zero
   const Epilogue* epilogue;  // null: the sums go to c, else to its y, with panels side by side
-  const float* ahead;        // this many tiles of k from here on are brought near; null: none
 };
 
 // Register of C's tile (i, j); A's are 4 and 5, B's 6 and 7.
@@ -104,15 +103,8 @@ void RunAmxKernel(const AmxCall& t) {
   AmxSums<R, V, true>(t);
   const float *a = t.a, *b = t.b;
   const int64_t a_tile = t.a_tile, b_vec = t.b_vec;
-  const float* ahead = t.ahead;
-  for (int64_t n = 0; n < t.depth; ++n, a += kAmxTile, b += kAmxTile) {
-    if (ahead) {
-#pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) __builtin_prefetch(ahead + i * kLanes, 0, 2);
-      ahead += kAmxTile;
-    }
+  for (int64_t n = 0; n < t.depth; ++n, a += kAmxTile, b += kAmxTile)
     AmxStep<R, V>(a, a_tile, b, b_vec);
-  }
   if (t.b_tail) AmxStep<R, V>(a, a_tile, t.b_tail, kAmxTile);
   AmxSums<R, V, false>(t);
 }
@@ -175,14 +167,12 @@ inline void RunAmx(const AmxCall& call, int rows, int vecs, int width) {
     }
 }
 
-inline int64_t AmxTilesOf(int64_t n, int64_t size) { return (n + size - 1) / size; }
-
 // A from rows whose k is contiguous: tile t of row tile i at to + (i * depth + t) * 256, zero where
 // there are no rows or no k.
 inline void PackAmxRows(const uint16_t* from, int64_t stride, int64_t rows, int64_t k, float* to) {
-  const int64_t depth = AmxTilesOf(k, kAmxDepth), whole = k / kAmxDepth;
+  const int64_t depth = CeilDiv(k, kAmxDepth), whole = k / kAmxDepth;
   const auto lanes = [](int64_t n) { return __mmask32((uint64_t(1) << n) - 1); };
-  for (int64_t r = 0; r < AmxTilesOf(rows, kAmxRows) * kAmxRows; ++r) {
+  for (int64_t r = 0; r < CeilDiv(rows, kAmxRows) * kAmxRows; ++r) {
     const uint16_t* x = from + r * stride;
     float* row = to + r / kAmxRows * depth * kAmxTile + r % kAmxRows * kAmxSteps;
     if (r >= rows) {

@@ -14,7 +14,7 @@ constexpr int64_t kAmxRoom = 160 * 1024, kAmxPanelRoom = 96 * 1024;  // floats
 
 inline int64_t AmxBlockRows(int64_t depth) {
   const int64_t rows = kAmxRoom / (depth * kAmxTile) * kAmxRows;
-  return Most(2 * kAmxRows, Least(rows, 512));
+  return Most(kAmxCallRows, Least(rows, 512));
 }
 
 template <>
@@ -51,13 +51,7 @@ struct LinearTask<uint16_t> {
     return AFloats(in, rows) + Resident(in) * kAmxTile;
   }
 
-  void Run(int64_t index, Worker& worker) const {
-    const int64_t m = rows.Size(index / panels.count);
-    float* memory = static_cast<float*>(worker.Scratch(size_t(Floats(in, m, 0)) * 4));
-    RunBlock({rows.First(index / panels.count), m, panels.First(index % panels.count),
-              panels.Size(index % panels.count), memory},
-             false);
-  }
+  void Run(int64_t index, Worker& worker) const { RunBlockOf(*this, index, worker); }
 
   void RunBlock(const Block& block, bool packed) const {
     if (!packed)
@@ -68,7 +62,7 @@ struct LinearTask<uint16_t> {
     for (int64_t j = 0; j < block.panels; j += resident) {
       const int64_t count = Least(resident, block.panels - j);
       if (whole < depth) PackTails(block, block.panel0 + j, count);
-      for (int64_t r = 0; r < block.rows; r += kAmxHigh * kAmxRows)
+      for (int64_t r = 0; r < block.rows; r += kAmxCallRows)
         RunRows(block, r, block.panel0 + j, count);
     }
   }
@@ -90,7 +84,7 @@ struct LinearTask<uint16_t> {
   void RunRows(const Block& block, int64_t r, int64_t panel0, int64_t count) const {
     const bool bf16 = args.y.dtype == DType::kBF16;
     const bool finish = bf16 || args.bias || args.accumulate;
-    const int64_t rows_left = Least(block.rows - r, kAmxHigh * kAmxRows);
+    const int64_t rows_left = Least(block.rows - r, kAmxCallRows);
     const float* a = block.a + r / kAmxRows * depth * kAmxTile;
     int vecs = 0;
     for (int64_t j = 0; j < count; j += vecs) {
@@ -103,7 +97,7 @@ struct LinearTask<uint16_t> {
       const float* weight = static_cast<const float*>(args.weight.data) + col * steps;
       RunAmx({a, depth * kAmxTile, weight, steps * kPanel, whole,
               whole < depth ? Tails(block) + j * kAmxTile : nullptr, reinterpret_cast<float*>(y),
-              args.y.stride, kPanel, false, finish ? &epilogue : nullptr, nullptr},
+              args.y.stride, kPanel, false, finish ? &epilogue : nullptr},
              int(rows_left), vecs, int(Least(kPanel, out - col - (vecs - 1) * kPanel)));
     }
   }
@@ -111,31 +105,30 @@ struct LinearTask<uint16_t> {
 
 template <>
 struct InputGradTask<uint16_t> {
-  static constexpr int64_t kRows = 1024, kVecs = 32, kResident = 8192;
+  static constexpr int64_t kVecs = 32, kResident = 8192;
 
   const LinearInputGradArgs& args;
   int64_t in = args.weight.in, out = args.weight.out;
-  Split rows, vecs, k;
+  InputGradBlocks blocks;
+  Split k;
 
   InputGradTask(void* device, const LinearInputGradArgs& a)
       : args(a),
-        rows(SplitRows(device, a.d_y.rows, kRows)),
-        vecs(SplitPanels(device, CeilDiv(in, kPanel), rows.count, kVecs, 2)),
-        k(RoundUp(out, kAmxDepth), kResident / vecs.piece * 2, kAmxDepth) {}
+        blocks(device, a, kVecs),
+        k(RoundUp(out, kAmxDepth), kResident / blocks.vecs.piece * 2, kAmxDepth) {}
 
-  int64_t Tasks() const { return rows.count * vecs.count; }
+  int64_t Tasks() const { return blocks.count(); }
 
   void Run(int64_t index, Worker& worker) const {
-    const int64_t row0 = rows.First(index / vecs.count), m = rows.Size(index / vecs.count);
-    const int64_t vec0 = vecs.First(index % vecs.count), n = vecs.Size(index % vecs.count);
+    const auto [row0, m, vec0, n] = blocks.At(index);
     const int64_t depth = k.piece / kAmxDepth;
-    float* b = static_cast<float*>(worker.Scratch((n + kAmxHigh) * depth * kAmxTile * 4));
+    float* b = static_cast<float*>(
+        worker.Scratch(size_t((n + kAmxCallRows / kAmxRows) * depth * kAmxTile) * 4));
     const TileUnit unit;
     for (int64_t kb = 0; kb < k.count; ++kb) {
       PackB(vec0, n, kb, b);
-      for (int64_t r = 0; r < m; r += kAmxHigh * kAmxRows)
-        RunRows(row0 + r, Least(m - r, kAmxHigh * kAmxRows), vec0, n, kb, b + n * depth * kAmxTile,
-                b);
+      for (int64_t r = 0; r < m; r += kAmxCallRows)
+        RunRows(row0 + r, Least(m - r, kAmxCallRows), vec0, n, kb, b + n * depth * kAmxTile, b);
     }
   }
 
@@ -169,7 +162,7 @@ struct InputGradTask<uint16_t> {
       const int64_t col = (vec0 + j) * kPanel;
       RunAmx({a, depth * kAmxTile, b + j * depth * kAmxTile, depth * kAmxTile, depth, nullptr,
               args.d_x.f32() + row * args.d_x.stride + col, args.d_x.stride, kPanel,
-              args.accumulate || kb > 0, nullptr, nullptr},
+              args.accumulate || kb > 0, nullptr},
              int(count), step, int(Least(kPanel, in - col - (step - 1) * kPanel)));
     }
   }
@@ -235,13 +228,11 @@ struct AmxWeightGrad {
                 const float* a, const float* b) const {
     const TileUnit unit;
     for (int64_t j = panel0; j < panel_end; j += 2)
-      for (int64_t i = tile0; i < tile_end; i += kAmxHigh) {
+      for (int64_t i = tile0; i < tile_end; i += kAmxCallRows / kAmxRows) {
         const int64_t row = i * kAmxRows;
         RunAmx({a + i * room, room, b + j * room, room, depth, nullptr,
-                args.d_weight.f32() + (j * in + row) * kPanel, kPanel, in * kPanel, true, nullptr,
-                nullptr},
-               int(Least(in - row, kAmxHigh * kAmxRows)), int(Least(2, panel_end - j)),
-               int(kPanel));
+                args.d_weight.f32() + (j * in + row) * kPanel, kPanel, in * kPanel, true, nullptr},
+               int(Least(in - row, kAmxCallRows)), int(Least(2, panel_end - j)), int(kPanel));
       }
   }
 };

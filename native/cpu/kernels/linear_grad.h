@@ -55,6 +55,24 @@ inline void PackWeightBlock(const uint16_t* from, int n, float* to) {
 #endif
 }
 
+// How d_x = d_y W is cut: rows by vectors of 16 inputs.
+struct InputGradBlocks {
+  struct Block {
+    int64_t row0, rows, vec0, vecs;
+  };
+  Split rows, vecs;
+
+  InputGradBlocks(void* device, const LinearInputGradArgs& args, int64_t most_vecs)
+      : rows(SplitRows(device, args.d_y.rows, 1024)),
+        vecs(SplitPanels(device, CeilDiv(args.weight.in, kPanel), rows.count, most_vecs, 2)) {}
+
+  int64_t count() const { return rows.count * vecs.count; }
+  Block At(int64_t index) const {
+    const int64_t i = index / vecs.count, j = index % vecs.count;
+    return {rows.First(i), rows.Size(i), vecs.First(j), vecs.Size(j)};
+  }
+};
+
 // d_x = d_y W: vectors of C run along `in`, k = out. The task's part of W stays in scratch,
 // transposed, while many tiles of rows pass over it.
 template <class T>
@@ -62,23 +80,22 @@ struct InputGradTask {
   using Kernel = typename KernelOf<T>::Type;
   static constexpr int kPerStep = KernelOf<T>::kPerStep;
   static constexpr int kPanelSteps = int(kPanel) / kPerStep;
-  static constexpr int64_t kResident = 10240, kRows = 1024, kVecs = 20;
+  static constexpr int64_t kResident = 10240, kVecs = 20;
 
   const LinearInputGradArgs& args;
   int64_t in = args.weight.in, out = args.weight.out;
-  Split rows, vecs, k;
+  InputGradBlocks blocks;
+  Split k;
 
   InputGradTask(void* device, const LinearInputGradArgs& a)
       : args(a),
-        rows(SplitRows(device, a.d_y.rows, kRows)),
-        vecs(SplitPanels(device, CeilDiv(in, kPanel), rows.count, kVecs, 2)),
-        k(CeilDiv(out, kPanel) * kPanelSteps, kResident / vecs.piece, kPanelSteps) {}
+        blocks(device, a, kVecs),
+        k(CeilDiv(out, kPanel) * kPanelSteps, kResident / blocks.vecs.piece, kPanelSteps) {}
 
-  int64_t Tasks() const { return rows.count * vecs.count; }
+  int64_t Tasks() const { return blocks.count(); }
 
   void Run(int64_t index, Worker& worker) const {
-    const int64_t row0 = rows.First(index / vecs.count), m = rows.Size(index / vecs.count);
-    const int64_t vec0 = vecs.First(index % vecs.count), n = vecs.Size(index % vecs.count);
+    const auto [row0, m, vec0, n] = blocks.At(index);
     const int64_t b_size = n * k.piece * kPanel;
     const int64_t a_size = kTileRows * k.piece * Kernel::kUnits + kPackSlack;
     float* b = static_cast<float*>(worker.Scratch((b_size + a_size) * 4));

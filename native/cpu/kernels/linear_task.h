@@ -57,6 +57,17 @@ struct KernelOf<uint16_t> {
   static constexpr int kPerStep = 2;
 };
 
+// One block of a forward product's task, in memory of this thread.
+template <class Task>
+inline void RunBlockOf(const Task& task, int64_t index, Worker& worker) {
+  const int64_t i = index / task.panels.count, j = index % task.panels.count;
+  const int64_t rows = task.rows.Size(i), panels = task.panels.Size(j);
+  void* memory = worker.Scratch(size_t(Task::Floats(task.in, rows, panels)) * 4);
+  task.RunBlock(task.BlockOf(task.rows.First(i), rows, task.panels.First(j), panels,
+                             static_cast<float*>(memory)),
+                false);
+}
+
 template <class T>
 struct LinearTask {
   using Kernel = typename KernelOf<T>::Type;
@@ -99,13 +110,7 @@ struct LinearTask {
     return PackFloats(in, rows) + (several ? panels : 1) * rows * kPanel;
   }
 
-  void Run(int64_t index, Worker& worker) const {
-    const int64_t m = rows.Size(index / panels.count), count = panels.Size(index % panels.count);
-    float* memory = static_cast<float*>(worker.Scratch(size_t(Floats(in, m, count)) * 4));
-    RunBlock(BlockOf(rows.First(index / panels.count), m, panels.First(index % panels.count), count,
-                     memory),
-             false);
-  }
+  void Run(int64_t index, Worker& worker) const { RunBlockOf(*this, index, worker); }
 
   // `packed`: the block's rows of x are in its memory, from an earlier call.
   void RunBlock(const Block& block, bool packed) const {
