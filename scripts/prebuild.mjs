@@ -1,7 +1,7 @@
 // npm run make-prebuilds (npm would run a script called "prebuild" before every build): makes
 // prebuilds/<platform>/ with prebuildify. It works on a copy, because node-gyp deletes the whole
 // build/ folder of the tree that it builds in. A CUDA library that was built before
-// (cmake --build build/cmake --target alignlab_cuda) goes beside the addon, which looks for it there.
+// (npm run build:cuda) goes beside the addon, which looks for it there.
 import {
   copyFileSync,
   cpSync,
