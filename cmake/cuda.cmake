@@ -33,7 +33,7 @@ if(CMAKE_CUDA_COMPILER)
   target_include_directories(alignlab_cuda PRIVATE ${cuda}/..)
   # One rounding an operation unless a kernel says Fma: the bits must not depend on the compiler.
   target_compile_options(alignlab_cuda PRIVATE
-    $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false -Xptxas=-v,-warn-spills>
+    $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false -Xptxas=-warn-spills>
     $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
   target_link_libraries(alignlab_cuda PRIVATE ${CMAKE_DL_LIBS})
   target_link_options(alignlab_cuda PRIVATE -Wl,-z,nodelete -Wl,--exclude-libs,ALL)
