@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { readDataset, writeDataset } from '../../src/control/data/folder.js';
 import {
   TransitionLog,
@@ -9,9 +9,12 @@ import {
   sliceColumns,
 } from '../../src/control/data/transitions.js';
 import { describeEnv } from '../../src/control/environments/make.js';
-import { code, temporaryFolder as folder } from './helpers.js';
+import { temporaryFolder as folder } from '../checkpoint/helpers.js';
+import { code } from './helpers.js';
 
-const small = async (): Promise<{
+const small = async (
+  t: ExecutionContext,
+): Promise<{
   path: string;
   spec: Awaited<ReturnType<typeof describeEnv>>;
 }> => {
@@ -27,14 +30,14 @@ const small = async (): Promise<{
       false,
     );
   }
-  const path = join(folder(), 'set');
+  const path = join(await folder(t), 'set');
   const extra = new Map([['more.bin', Uint8Array.of(1, 2, 3)]]);
   await writeDataset(path, spec, { columns: log.columns(), about: { seed: '1' }, extra });
   return { path, spec };
 };
 
 test('a dataset is read back as it was written', async (t) => {
-  const { path, spec } = await small();
+  const { path, spec } = await small(t);
   const { columns, about, extra } = await readDataset(path, spec);
   t.is(columns.n, 10);
   t.deepEqual([...columns.obs.slice(27)], [9, 1, 2]);
@@ -46,7 +49,7 @@ test('a dataset is read back as it was written', async (t) => {
 });
 
 test('a subset keeps rows whole and in order, and is the same for a seed', async (t) => {
-  const { path, spec } = await small();
+  const { path, spec } = await small(t);
   const { columns } = await readDataset(path, spec);
   const subset = sampleColumns(columns, 4, 3);
   const rows = [0, 1, 2, 3].map((i) => subset.obs[3 * i]!);
@@ -67,7 +70,7 @@ test('a subset keeps rows whole and in order, and is the same for a seed', async
 
 test('a dataset that is not what its header says is refused', async (t) => {
   const refused = async (damage: (path: string) => void): Promise<string> => {
-    const { path, spec } = await small();
+    const { path, spec } = await small(t);
     damage(path);
     const error = await t.throwsAsync(readDataset(path, spec));
     t.is(code(error), 'DATA_INVALID');
@@ -117,7 +120,7 @@ test('a dataset that is not what its header says is refused', async (t) => {
     }),
     /has no header\.json/,
   );
-  const { path } = await small();
+  const { path } = await small(t);
   const error = await t.throwsAsync(readDataset(path, await describeEnv('WheelLegged')));
   t.regex(error.message, /id is Pendulum there and WheelLegged here/);
 });
@@ -128,7 +131,7 @@ test('numbers that are not finite are named and never stored', async (t) => {
   const obs = Float32Array.of(1, 2, 3);
   log.push(obs, Float32Array.of(0), 0, obs, false, false);
   log.push(obs, Float32Array.of(NaN), 0, obs, false, false);
-  const path = join(folder(), 'set');
+  const path = join(await folder(t), 'set');
   const dataset = { columns: log.columns(), about: {}, extra: new Map<string, Uint8Array>() };
   const error = await t.throwsAsync(writeDataset(path, spec, dataset));
   t.regex(error.message, /column act holds NaN in transition 1/);

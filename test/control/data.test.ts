@@ -8,7 +8,8 @@ import { type TransitionColumns, sliceColumns } from '../../src/control/data/tra
 import { evaluatePolicy, normalizedScore } from '../../src/control/environments/evaluate.js';
 import { describeEnv, makeEnv } from '../../src/control/environments/make.js';
 import { random } from '../../src/data/random.js';
-import { code, temporaryFolder as folder } from './helpers.js';
+import { temporaryFolder as folder } from '../checkpoint/helpers.js';
+import { code } from './helpers.js';
 
 /** A regulator of the wheel-legged robot whose gain grows with updates: it falls, then stands. */
 class Apprentice implements ActingLearner {
@@ -61,7 +62,7 @@ const optionsIn = (cacheDir: string, made: Apprentice[] = []): BuildOptions => (
 });
 
 test('a random dataset is made of uniform actions, cached, and the same again', async (t) => {
-  const [cacheDir, other] = [folder(), folder()];
+  const [cacheDir, other] = [await folder(t), await folder(t)];
   const recipe: DatasetRecipe = { ...robot, kind: 'random', transitions: 3000 };
   const stages: string[] = [];
   const options: BuildOptions = {
@@ -91,7 +92,7 @@ test('a random dataset is made of uniform actions, cached, and the same again', 
 
 test('rows follow one another within an episode, and ends are marked', async (t) => {
   const recipe: DatasetRecipe = { ...robot, kind: 'random', transitions: 400 };
-  const { dataset } = await buildDataset(recipe, optionsIn(folder()));
+  const { dataset } = await buildDataset(recipe, optionsIn(await folder(t)));
   const { obs, next, done, truncated, n } = dataset.columns;
   t.true(done.includes(1));
   const breaks = Array.from({ length: n - 1 }, (_, i) => {
@@ -104,7 +105,7 @@ test('rows follow one another within an episode, and ends are marked', async (t)
 });
 
 test('medium stops when three evaluations are good enough; its replay is all that it saw', async (t) => {
-  const options = optionsIn(folder());
+  const options = optionsIn(await folder(t));
   const medium = { score: 50 };
   const replay = await buildDataset({ ...robot, kind: 'medium-replay', medium, builder }, options);
   const policy = replay.dataset.about.policy as {
@@ -133,7 +134,7 @@ test('medium stops when three evaluations are good enough; its replay is all tha
 
 test('expert is the best of a long run, and medium-expert half of each', async (t) => {
   const made: Apprentice[] = [];
-  const options = optionsIn(folder(), made);
+  const options = optionsIn(await folder(t), made);
   const medium = { score: 20 };
   const recipe: DatasetRecipe = {
     ...robot,
@@ -156,7 +157,7 @@ test('expert is the best of a long run, and medium-expert half of each', async (
 });
 
 test('a policy that does not become good enough is an error, and leaves nothing', async (t) => {
-  const cacheDir = folder();
+  const cacheDir = await folder(t);
   const recipe: DatasetRecipe = {
     ...robot,
     kind: 'medium',
@@ -181,7 +182,7 @@ test('a policy that does not become good enough is an error, and leaves nothing'
 });
 
 test('recipes are checked, and options that would do nothing are refused', async (t) => {
-  const options = optionsIn(folder());
+  const options = optionsIn(await folder(t));
   const refused = async (recipe: object): Promise<string> => {
     const error = await t.throwsAsync(buildDataset(recipe as DatasetRecipe, options));
     t.is(code(error), 'OPTION_INVALID');
