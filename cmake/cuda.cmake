@@ -26,8 +26,8 @@ endif()
 if(CMAKE_CUDA_COMPILER)
   message(STATUS "CUDA library: target alignlab_cuda, for ${ALIGNLAB_CUDA_ARCHITECTURES}")
   # Not a part of `all`: five architectures take minutes, and most machines have no use for them.
-  add_library(alignlab_cuda MODULE EXCLUDE_FROM_ALL ${cuda_kernels} ${cuda}/runtime_nvcc.cu
-              ${cuda}/tensor_map_nvcc.cu ${cuda_sources} ${cuda}/entry.cc)
+  add_library(alignlab_cuda MODULE EXCLUDE_FROM_ALL ${cuda_kernels} ${cuda}/graph_nvcc.cu
+              ${cuda}/runtime_nvcc.cu ${cuda}/tensor_map_nvcc.cu ${cuda_sources} ${cuda}/entry.cc)
   set_target_properties(alignlab_cuda PROPERTIES PREFIX "" CUDA_STANDARD 20 CUDA_RUNTIME_LIBRARY Static
                         CUDA_ARCHITECTURES "${ALIGNLAB_CUDA_ARCHITECTURES}")
   target_include_directories(alignlab_cuda PRIVATE ${cuda}/..)
@@ -57,8 +57,8 @@ if(ALIGNLAB_TESTS AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   alignlab_emulated_sources(emulated_kernels)
   add_library(alignlab_cuda_emulated STATIC ${emulated_kernels} ${cuda_sources}
               ${cuda}/emulation/cublas.cc ${cuda}/emulation/emulation.cc
-              ${cuda}/emulation/hopper.cc ${cuda}/emulation/runtime.cc
-              ${cuda}/emulation/warpgroup.cc)
+              ${cuda}/emulation/graph.cc ${cuda}/emulation/hopper.cc
+              ${cuda}/emulation/runtime.cc ${cuda}/emulation/warpgroup.cc)
   target_include_directories(alignlab_cuda_emulated PUBLIC ${cuda}/..)
   # Fibers have stacks that AddressSanitizer does not know.
   target_compile_options(alignlab_cuda_emulated PRIVATE -O2 -ffp-contract=off -fno-sanitize=address)

@@ -21,7 +21,7 @@
 
 namespace alignlab {
 
-constexpr uint32_t kBackendAbi = 4;
+constexpr uint32_t kBackendAbi = 5;
 constexpr int64_t kPage = 64;  // tokens in one page of keys and values, counted from segment start
 
 // out[r] (+)= table[ids[r]].  table: dtype, (V, D), in panels when `panels`, else row-major.
@@ -325,6 +325,18 @@ struct MemoryOperations {
   void (*copy_out)(void* device, void* to_host, const void* from, size_t bytes);  // waits
 };
 
+// Many short operations started as one (a decoding step as a CUDA graph). From `begin` on, operations
+// and the memory's zero and copy are noted. `run` does them, waits, and only then writes what they
+// give to the host; the host's arrays that they write must stay until then, those that they read
+// need not. Meanwhile allocate, release and copy_in act at once, before all that is noted, and
+// copy_out and sum_squares, which wait, must not be called. `end` forgets what was noted and has not
+// run. Null where operations start in no time (the CPU).
+struct StepOperations {
+  void (*begin)(void* device);
+  void (*run)(void* device);
+  void (*end)(void* device);
+};
+
 struct Backend {
   uint32_t abi;
   const char* name;     // "cpu", "cuda"
@@ -333,6 +345,7 @@ struct Backend {
   bool exact;           // keeps the promise above: a row's bits do not depend on its batch
   Operations ops;
   MemoryOperations memory;
+  StepOperations steps;
   // Keys and values in a model's compute type: that type where the device multiplies it itself.
   bool kv_in_compute_type;
   int32_t key_panel;

@@ -34,6 +34,7 @@ CpuBackend::CpuBackend(int threads, const char* isa) : pool_(threads) {
             .exact = true,
             .ops = *set.operations,
             .memory = kHostMemory,
+            .steps = {},
             .kv_in_compute_type = false,
             .key_panel = int32_t(kPanel),
             .max_head_dim = 0,

@@ -76,12 +76,16 @@ Device::Device(int ordinal, bool exact, CudaBackend* owner)
       scratch_(runtime_, false),
       pinned_(runtime_, true),
       kept_(runtime_),
-      cublas_(exact ? nullptr : runtime_.OpenCublas()) {
+      cublas_(exact ? nullptr : runtime_.OpenCublas()),
+      graph_(runtime_),
+      step_staged_(runtime_, false),
+      step_pinned_(runtime_, true) {
   if (!exact && HopperRuns(*this)) hopper_ = HopperUse::kLarge;
 }
 
 const void* Device::StageBytes(const void* host, size_t bytes) {
   if (bytes == 0) return nullptr;
+  if (noting_) return StageForStep(host, bytes);
   void* pinned = pinned_.Take(bytes);
   void* data = scratch_.Take(bytes);
   std::memcpy(pinned, host, bytes);
@@ -90,12 +94,17 @@ const void* Device::StageBytes(const void* host, size_t bytes) {
 }
 
 const void* Device::Kept(BatchArray which, uint64_t batch) const {
-  const KeptArray& array = kept_.of[int(which)];
+  const KeptArray& array = (noting_ ? step_arrays_ : kept_.of)[int(which)];
   return batch != 0 && array.batch == batch ? array.data : nullptr;
 }
 
 const void* Device::BatchBytes(BatchArray which, uint64_t batch, const void* host, size_t bytes) {
   if (batch == 0) return StageBytes(host, bytes);
+  if (noting_) {
+    KeptArray& array = step_arrays_[int(which)];
+    if (array.batch != batch) array = {batch, StageForStep(host, bytes), bytes};
+    return array.data;
+  }
   KeptArray& array = kept_.of[int(which)];
   if (array.batch == batch) return array.data;
   array.batch = 0;
@@ -122,11 +131,80 @@ const void* Device::BatchBytes(BatchArray which, uint64_t batch, const void* hos
   return array.data;
 }
 
+void Device::CopyOut(void* host, const void* data, size_t bytes) {
+  Check(!noting_, "a step waits for nothing");
+  runtime_.CopyOut(host, data, bytes);
+}
+
+void Device::Copy(void* to, const void* from, size_t bytes) {
+  noting_ ? step_.AddCopy(to, from, bytes) : runtime_.Copy(to, from, bytes);
+}
+
+void Device::Zero(void* data, size_t bytes) {
+  noting_ ? step_.AddZero(data, bytes) : runtime_.Zero(data, bytes);
+}
+
+void Device::DeliverBytes(const void* data, size_t bytes, Take take) {
+  if (noting_) {
+    void* host = step_pinned_.Take(bytes);
+    step_staged_.Take(bytes);  // both rooms hand out the same places
+    step_.AddCopy(host, data, bytes);
+    deliveries_.push_back({host, std::move(take)});
+    return;
+  }
+  std::vector<std::byte> host(bytes);
+  runtime_.CopyOut(host.data(), data, bytes);
+  take(host.data());
+}
+
 void Device::EndOperation() {
+  if (noting_) return scratch_.Rewind();
   scratch_.Reset();
   if (pinned_.bytes() < kPinnedBeforeWait) return;
   runtime_.Synchronize();
   pinned_.Reset();
+}
+
+void* Device::StageForStep(const void* host, size_t bytes) {
+  if (bytes == 0) return nullptr;
+  auto* pinned = static_cast<char*>(step_pinned_.Take(bytes));
+  auto* data = static_cast<char*>(step_staged_.Take(bytes));
+  std::memcpy(pinned, host, bytes);
+  const size_t whole = Aligned(bytes);
+  Upload* last = uploads_.empty() ? nullptr : &uploads_.back();
+  if (last && last->data + last->bytes == data && last->pinned + last->bytes == pinned)
+    last->bytes += whole;
+  else
+    uploads_.push_back({data, pinned, whole});
+  return data;
+}
+
+void Device::BeginStep() {
+  EndStep();
+  noting_ = true;
+}
+
+// What the step reads of the host goes first, in as few copies as there are pieces.
+void Device::RunStep() {
+  Check(noting_, "a step was begun");
+  runtime_.Select();
+  for (const Upload& upload : uploads_) runtime_.CopyIn(upload.data, upload.pinned, upload.bytes);
+  graph_.Run(step_);
+  runtime_.Synchronize();
+  const std::vector<Delivery> deliveries = std::move(deliveries_);
+  for (const Delivery& delivery : deliveries) delivery.take(delivery.host);
+  EndStep();
+}
+
+void Device::EndStep() {
+  noting_ = false;
+  step_.Clear();
+  uploads_.clear();
+  deliveries_.clear();
+  for (KeptArray& array : step_arrays_) array = {};
+  step_staged_.Reset();
+  step_pinned_.Reset();
+  scratch_.Reset();
 }
 
 }  // namespace alignlab::cuda

@@ -1,13 +1,16 @@
 // The first argument of every CUDA operation: a runtime with its stream, room for what one
-// operation needs besides its arguments, and copies of the index arrays that stay for a whole
-// batch.
+// operation needs besides its arguments, copies of the index arrays that stay for a whole batch,
+// and the step that is being noted.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
 #include "cuda/cublas.h"
+#include "cuda/graph.h"
 #include "cuda/runtime.h"
 
 namespace alignlab::cuda {
@@ -24,6 +27,8 @@ class Room {
   void* Take(size_t bytes);
   // Everything is free again, in one block as large as all of them were.
   void Reset();
+  // The same for the last block, while what was handed out before may still be used.
+  void Rewind() { used_ = 0; }
   size_t bytes() const;
 
  private:
@@ -70,7 +75,8 @@ class Device {
   bool exact() const { return !cublas_ && hopper_ == HopperUse::kNever; }
   void* stream() const { return runtime_.stream(); }
 
-  Cublas* cublas() const { return cublas_.get(); }  // null: not used
+  // Null: not used. Its products cannot be noted, so a step does without.
+  Cublas* cublas() const { return noting_ ? nullptr : cublas_.get(); }
   void UseHopper(HopperUse use) { hopper_ = use; }
   HopperUse hopper() const { return hopper_; }
 
@@ -91,22 +97,52 @@ class Device {
   }
   // The kept array of this batch, or null when it has to be staged.
   const void* Kept(BatchArray which, uint64_t batch) const;
-  // Host memory that the device fills: CopyOut waits.
+  // Host memory that the device fills: CopyOut waits, and cannot be a part of a step.
   template <class T>
   void CopyOut(T* host, const T* data, int64_t count) {
-    runtime_.CopyOut(host, data, size_t(count) * sizeof(T));
+    CopyOut(static_cast<void*>(host), data, size_t(count) * sizeof(T));
   }
+  void CopyOut(void* host, const void* data, size_t bytes);
+  // Calls take(host's copy of `count` elements): now, or when the step that is noted has run.
+  template <class T>
+  void Deliver(const T* data, int64_t count, std::function<void(const T*)> take) {
+    DeliverBytes(data, size_t(count) * sizeof(T),
+                 [take = std::move(take)](const void* host) { take(static_cast<const T*>(host)); });
+  }
+  void Copy(void* to, const void* from, size_t bytes);
+  void Zero(void* data, size_t bytes);
 
   void EndOperation();
 
+  // From BeginStep on, operations are noted; RunStep starts them at once, waits, and delivers.
+  // EndStep forgets what was noted, if anything is.
+  void BeginStep();
+  void RunStep();
+  void EndStep();
+  Step* step() { return noting_ ? &step_ : nullptr; }
+  const StepGraph& graph() const { return graph_; }
+
  private:
+  using Take = std::function<void(const void*)>;
+  void DeliverBytes(const void* data, size_t bytes, Take take);
   const void* StageBytes(const void* host, size_t bytes);
+  void* StageForStep(const void* host, size_t bytes);
   const void* BatchBytes(BatchArray which, uint64_t batch, const void* host, size_t bytes);
 
   struct KeptArray {
     uint64_t batch = 0;
     void* data = nullptr;
     size_t bytes = 0;
+  };
+  struct Delivery {
+    const void* host;
+    Take take;
+  };
+  // Staged for the step: `bytes` of pinned memory and their place on the device.
+  struct Upload {
+    char* data;
+    char* pinned;
+    size_t bytes;
   };
   struct KeptArrays {
     explicit KeptArrays(Runtime& r) : runtime(r) {}
@@ -122,6 +158,14 @@ class Device {
   KeptArrays kept_;
   std::unique_ptr<Cublas> cublas_;
   HopperUse hopper_ = HopperUse::kNever;
+
+  bool noting_ = false;
+  Step step_;
+  StepGraph graph_;
+  Room step_staged_, step_pinned_;  // the same pieces at the same places
+  std::vector<Upload> uploads_;
+  std::vector<Delivery> deliveries_;
+  KeptArray step_arrays_[int(BatchArray::kCount)];
 };
 
 // Each operation has one while it runs: what it took from the device is free when it ends. Kernels

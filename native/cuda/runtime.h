@@ -80,9 +80,10 @@ class Runtime {
 
   void* stream() const { return stream_; }  // cudaStream_t
 
- private:
+  // Throws DEVICE_LOST unless the status (cudaError_t) is 0.
   void Check(int status, const char* what);
 
+ private:
   int ordinal_;
   void* stream_ = nullptr;
   bool lost_ = false;

@@ -49,16 +49,22 @@ constexpr MemoryOperations kMemory = {
         },
     .release = [](void* device, void* data,
                   size_t bytes) { Of(device).runtime().Release(data, bytes); },
-    .zero = [](void* device, void* data, size_t bytes) { Of(device).runtime().Zero(data, bytes); },
+    .zero = [](void* device, void* data, size_t bytes) { Of(device).Zero(data, bytes); },
     .copy = [](void* device, void* to, const void* from,
-               size_t bytes) { Of(device).runtime().Copy(to, from, bytes); },
+               size_t bytes) { Of(device).Copy(to, from, bytes); },
     .copy_in =
         [](void* device, void* to, const void* from, size_t bytes) {
           // The host's memory is pageable: CUDA has taken its copy when the call returns.
           Of(device).runtime().CopyIn(to, from, bytes);
         },
     .copy_out = [](void* device, void* to, const void* from,
-                   size_t bytes) { Of(device).runtime().CopyOut(to, from, bytes); },
+                   size_t bytes) { Of(device).CopyOut(to, from, bytes); },
+};
+
+constexpr StepOperations kSteps = {
+    .begin = [](void* device) { Of(device).BeginStep(); },
+    .run = [](void* device) { Of(device).RunStep(); },
+    .end = [](void* device) { Of(device).EndStep(); },
 };
 
 }  // namespace
@@ -77,6 +83,7 @@ CudaBackend::CudaBackend(int ordinal, bool exact) : device_(ordinal, exact, this
             .exact = device_.exact(),
             .ops = kOperations,
             .memory = kMemory,
+            .steps = kSteps,
             .kv_in_compute_type = true,
             .key_panel = 1,
             .max_head_dim = 256,

@@ -5,6 +5,8 @@
 #include <functional>
 #include <numeric>
 
+#include "backend/noted_step.h"
+
 namespace alignlab {
 
 namespace {
@@ -95,9 +97,11 @@ std::vector<GeneratedSequence> Generator::Run(const OnTokens& on_tokens,
     cancel.ThrowIfCancelled();
     BuildBatch();
     PlanRows();
+    NotedStep step(model_.backend(), OnlyDraws());
     decoder_->Step(batch_, rows_, cancel);
     if (other_) other_->Step(batch_, rows_, cancel);
     SampleStep();
+    step.Run();
     Settle(on_tokens, control);
   }
   return std::move(results_);
@@ -208,6 +212,12 @@ void Generator::PlanRows() {
     if (!group->prefilled && more_to_start) rows_.hold.push_back({group->prompt, last_row(*group)});
     group->prefilled = true;
   }
+}
+
+// No prompt is read and none waits: each sequence has one token more. Such steps follow one another
+// by the hundred, and the operations of one are those of the next.
+bool Generator::OnlyDraws() const {
+  return batch_.count() == rows_.count() && rows_.held.empty() && rows_.hold.empty();
 }
 
 void Generator::SampleStep() {

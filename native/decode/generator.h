@@ -102,6 +102,7 @@ class Generator {
   void AddTokens(int32_t segment, const int32_t* tokens, int64_t offset, int64_t count,
                  const std::vector<int32_t>& pages);
   void PlanRows();
+  bool OnlyDraws() const;
   void SampleStep();
   void Settle(const OnTokens& on_tokens, const GenerationControl& control);
 

@@ -261,7 +261,7 @@ export interface Native {
 }
 
 /** Of native/backend/backend.h. */
-const abi = 4;
+const abi = 5;
 
 const load = (): Native => {
   let addon: Native;

@@ -201,7 +201,7 @@ void AddNormGrads(Operation& op, const QkvBackwardArgs& args, const float* parts
   const QkvArgs& f = args.forward;
   const int64_t dim = f.head_dim, row = (f.heads + 2 * f.kv_heads) * dim;
   auto* sums = op->Scratch<float>(row);
-  op->runtime().Zero(sums, size_t(row) * sizeof(float));
+  op->Zero(sums, size_t(row) * sizeof(float));
   AddColumnSums(op.device(), parts, count, (f.heads + f.kv_heads) * dim, row, sums);
   if (f.q_norm && args.d_q_norm) AddColumnSums(op.device(), sums, f.heads, dim, dim, args.d_q_norm);
   if (f.k_norm && args.d_k_norm)

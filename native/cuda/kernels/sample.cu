@@ -1,7 +1,5 @@
 // Sample. A block draws the token of a row: it writes the penalised logits down as distances from
 // their maximum, narrows the set of tokens by the filters, and walks the rest by id.
-#include <vector>
-
 #include "cuda/columns.h"
 #include "cuda/operations.h"
 #include "cuda/token_set.h"
@@ -169,13 +167,13 @@ void Sample(void* device, const SampleArgs& args) {
   for (int64_t first = 0; first < rows; first += step)
     Launch(op.device(), SampleKernel, {first + step < rows ? step : rows - first},
            ThreadsFor(vocabulary), 0, view, first);
-  std::vector<Drawn> drawn(static_cast<size_t>(rows));
-  op->CopyOut(drawn.data(), view.drawn, rows);
-  for (int64_t r = 0; r < rows; ++r) {
-    args.token[r] = drawn[size_t(r)].token;
-    args.logprob[r] = drawn[size_t(r)].logprob;
-    args.processed_logprob[r] = drawn[size_t(r)].processed_logprob;
-  }
+  op->Deliver<Drawn>(view.drawn, rows, [args, rows](const Drawn* drawn) {
+    for (int64_t r = 0; r < rows; ++r) {
+      args.token[r] = drawn[r].token;
+      args.logprob[r] = drawn[r].logprob;
+      args.processed_logprob[r] = drawn[r].processed_logprob;
+    }
+  });
 }
 
 }  // namespace alignlab::cuda

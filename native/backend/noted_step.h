@@ -1,0 +1,33 @@
+// The operations of a scope, started as one at Run() where the device can (backend.h,
+// StepOperations).
+#pragma once
+
+#include "backend/backend.h"
+
+namespace alignlab {
+
+class NotedStep {
+ public:
+  // wanted: otherwise operations start as they are called, and Run does nothing.
+  NotedStep(const Backend& backend, bool wanted)
+      : backend_(backend), noting_(wanted && backend.steps.begin) {
+    if (noting_) backend_.steps.begin(backend_.device);
+  }
+  ~NotedStep() {
+    if (noting_) backend_.steps.end(backend_.device);
+  }
+  NotedStep(const NotedStep&) = delete;
+  NotedStep& operator=(const NotedStep&) = delete;
+
+  void Run() {
+    if (!noting_) return;
+    backend_.steps.run(backend_.device);
+    noting_ = false;
+  }
+
+ private:
+  const Backend& backend_;
+  bool noting_;
+};
+
+}  // namespace alignlab

@@ -1,0 +1,105 @@
+// A decoding step as one thing. What its operations would have started one by one (kernels, copies)
+// is noted here in order, and then started at once, as a CUDA graph (graph.h): a step has hundreds
+// of kernels of microseconds each, and starting them singly takes longer than running them.
+//
+// Nothing has run while a step is noted. So what the host's memory holds is copied into room that
+// stays (Device::Stage), and what the host is to read is delivered when the step has run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+namespace alignlab::cuda {
+
+struct GridSize {
+  int64_t x, y = 1, z = 1;
+};
+
+// Plain values of a kernel's parameters, as bytes. Padding is cleared where the compiler can: it
+// would make equal arguments differ.
+template <class T>
+void CopyArgument(std::byte* to, const T& value) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  T copy = value;
+#if defined(__GNUC__) && !defined(__clang__)
+  __builtin_clear_padding(&copy);
+#endif
+  std::memcpy(to, &copy, sizeof copy);
+}
+
+struct StepNode {
+  enum class Kind : uint8_t { kKernel, kCopy, kZero };
+  Kind kind;
+
+  // kKernel
+  const void* kernel = nullptr;
+  void (*call)(const StepNode&, const std::byte* const* arguments) = nullptr;  // emulation only
+  GridSize grid{0};
+  int threads = 0;
+  size_t shared = 0;
+  size_t first_argument = 0, end_argument = 0;  // of the step's
+
+  // kCopy: between the device and pinned memory, or on the device; kZero: `from` is not read.
+  void* to = nullptr;
+  const void* from = nullptr;
+  size_t bytes = 0;
+};
+
+class Step {
+ public:
+  void Clear();
+
+  void AddCopy(void* to, const void* from, size_t bytes);
+  void AddZero(void* to, size_t bytes);
+  template <class... P>
+  void AddKernel(void (*kernel)(P...), GridSize grid, int threads, size_t shared,
+                 const P&... arguments);
+
+  const std::vector<StepNode>& nodes() const { return nodes_; }
+  // The arguments of node i; valid until the step changes.
+  using Argument = std::span<const std::byte>;
+  std::vector<Argument> ArgumentsOf(size_t i) const;
+
+  // Whether node i does the same here and in `other`, which has one of its kind there.
+  bool SameNode(const Step& other, size_t i) const;
+  // Whether both have nodes of the same kinds in the same order: one graph can then do both.
+  bool SameShape(const Step& other) const;
+
+ private:
+  struct Place {
+    size_t at, bytes;
+  };
+  std::byte* AddArgument(size_t bytes, size_t alignment);
+  StepNode& Add(StepNode::Kind kind);
+
+  std::vector<StepNode> nodes_;
+  std::vector<Place> places_;
+  std::vector<std::byte> bytes_;
+};
+
+#if !defined(__CUDACC__)
+// Calls the kernel of a node in the emulation (launch.h).
+template <class... P>
+void CallNode(const StepNode& node, const std::byte* const* arguments);
+#endif
+
+template <class... P>
+void Step::AddKernel(void (*kernel)(P...), GridSize grid, int threads, size_t shared,
+                     const P&... arguments) {
+  StepNode& node = Add(StepNode::Kind::kKernel);
+  node.kernel = reinterpret_cast<const void*>(kernel);
+#if !defined(__CUDACC__)
+  node.call = CallNode<P...>;
+#endif
+  node.grid = grid;
+  node.threads = threads;
+  node.shared = shared;
+  (CopyArgument(AddArgument(sizeof(P), alignof(P)), arguments), ...);
+  node.end_argument = places_.size();
+}
+
+}  // namespace alignlab::cuda

@@ -1,0 +1,178 @@
+// Steps of the CUDA backend, emulated: what is noted gives the bits of what is started singly, one
+// graph serves steps that differ in their arguments, and a step that is given up leaves no trace.
+#include <vector>
+
+#include "backend/buffer.h"
+#include "backend/noted_step.h"
+#include "error.h"
+#include "test/backends.h"
+#include "test/check.h"
+
+using namespace alignlab;
+using namespace alignlab::test;
+
+namespace {
+
+constexpr int64_t kVocab = 40, kWidth = 24;
+
+// A step in small: rows of a table are looked up, added, and drawn from.
+struct Small {
+  explicit Small(const Backend& b)
+      : backend(b),
+        table(b, kVocab * kWidth * 4, "a table"),
+        x(b, 4096 * kWidth * 4, "rows"),
+        lse(b, 4096 * 4, "sums") {
+    std::vector<float> values;
+    for (int64_t i = 0; i < kVocab * kWidth; ++i) values.push_back(float(i * 37 % 101) / 50);
+    b.memory.copy_in(b.device, table.data(), values.data(), values.size() * 4);
+    b.memory.zero(b.device, lse.data(), lse.bytes());
+  }
+
+  void Start(const std::vector<int32_t>& ids, float scale) {
+    const auto rows = int64_t(ids.size());
+    const Tensor out{x.data(), DType::kF32, rows, kWidth, kWidth};
+    const Weight weight{table.data(), DType::kF32, kVocab, kWidth};
+    backend.memory.zero(backend.device, x.data(), size_t(rows * kWidth) * 4);
+    // A copy of the ids that is gone when the operation has returned.
+    const std::vector<int32_t> own = ids;
+    backend.ops.embed(backend.device, {own.data(), rows, weight, false, true, out});
+    backend.ops.axpby(backend.device, scale, table.f32(), 1, x.f32(), kWidth);
+    std::vector<SampleRow> draws(ids.size());
+    for (size_t r = 0; r < draws.size(); ++r) {
+      draws[r] = {};
+      draws[r].temperature = draws[r].top_p = draws[r].repetition_penalty = 1;
+      draws[r].uniform = double(r % 7) / 7;
+    }
+    token.assign(ids.size(), -7);
+    logprob.assign(ids.size(), -7);
+    processed.assign(ids.size(), -7);
+    backend.ops.sample(backend.device, {out,
+                                        {},
+                                        lse.f32(),
+                                        draws.data(),
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        token.data(),
+                                        logprob.data(),
+                                        processed.data()});
+  }
+  bool untouched() const {
+    for (int32_t t : token)
+      if (t != -7) return false;
+    return true;
+  }
+
+  const Backend& backend;
+  Buffer table, x, lse;
+  std::vector<int32_t> token;
+  std::vector<float> logprob, processed;
+};
+
+std::vector<int32_t> Ids(int64_t count, int32_t first) {
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < count; ++i) ids.push_back(int32_t((first + 3 * i) % kVocab));
+  return ids;
+}
+
+const cuda::StepGraph& GraphOf(const Backend& table) {
+  return cuda::CudaBackend::Of(&table)->device().graph();
+}
+
+void ExpectStepEqualsSingly(Small& noted, Small& singly, const std::vector<int32_t>& ids,
+                            float scale) {
+  NotedStep step(noted.backend, true);
+  noted.Start(ids, scale);
+  EXPECT(noted.untouched());
+  step.Run();
+  singly.Start(ids, scale);
+  EXPECT(noted.token == singly.token);
+  EXPECT(noted.logprob == singly.logprob && noted.processed == singly.processed);
+}
+
+void TestSteps(const Backend& table) {
+  Small noted(table), singly(table);
+  const cuda::StepGraph& graph = GraphOf(table);
+  ExpectStepEqualsSingly(noted, singly, Ids(5, 1), 0.5f);
+  EXPECT(graph.made() == 1 && graph.changed() == 0);
+  // The same again changes nothing in the graph; only what is uploaded before it differs.
+  ExpectStepEqualsSingly(noted, singly, Ids(5, 2), 0.5f);
+  EXPECT(graph.made() == 1 && graph.changed() == 0);
+  // One argument of one kernel.
+  ExpectStepEqualsSingly(noted, singly, Ids(5, 2), -2.0f);
+  EXPECT(graph.made() == 1 && graph.changed() == 1);
+  // Other sizes: of what is zeroed, of grids and of copies.
+  ExpectStepEqualsSingly(noted, singly, Ids(9, 4), -2.0f);
+  EXPECT(graph.made() == 1 && graph.changed() > 2);
+  // More than a block of the rooms holds, and back.
+  ExpectStepEqualsSingly(noted, singly, Ids(4000, 4), 1.0f);
+  ExpectStepEqualsSingly(noted, singly, Ids(6, 3), 1.0f);
+  EXPECT(graph.made() == 1);
+}
+
+void TestOtherOperations(const Backend& table) {
+  Small noted(table), singly(table);
+  ExpectStepEqualsSingly(noted, singly, Ids(5, 1), 0.5f);
+  const int64_t made = GraphOf(table).made();
+  NotedStep step(table, true);
+  noted.Start(Ids(5, 1), 0.5f);
+  table.ops.axpby(table.device, 1, noted.table.f32(), 2, noted.x.f32(), kWidth);
+  step.Run();
+  EXPECT(GraphOf(table).made() == made + 1);
+  EXPECT(noted.token == singly.token);
+}
+
+void TestGivenUp(const Backend& table) {
+  Small noted(table), singly(table);
+  {
+    NotedStep step(table, true);
+    noted.Start(Ids(5, 1), 0.5f);
+  }
+  EXPECT(noted.untouched());
+  noted.Start(Ids(5, 1), 0.5f);  // singly again
+  singly.Start(Ids(5, 1), 0.5f);
+  EXPECT(noted.token == singly.token && !noted.untouched());
+  ExpectStepEqualsSingly(noted, singly, Ids(3, 1), 1.0f);
+}
+
+// What waits for the device would wait for kernels that have not started.
+void TestWaiting(const Backend& table) {
+  Small noted(table);
+  NotedStep step(table, true);
+  noted.Start(Ids(5, 1), 0.5f);
+  float value = 0;
+  bool refused = false;
+  try {
+    table.memory.copy_out(table.device, &value, noted.x.data(), 4);
+  } catch (const Error&) {
+    refused = true;
+  }
+  EXPECT(refused);
+}
+
+// Arrays of a batch are staged once a step, and never taken from an earlier one.
+void TestBatchArrays(const Backend& table) {
+  cuda::Device& device = cuda::CudaBackend::Of(&table)->device();
+  const int32_t values[2] = {1, 2};
+  const auto stage = [&] { return device.StageBatch(cuda::BatchArray::kPositions, 77, values, 2); };
+  const int32_t* kept = stage();
+  EXPECT(stage() == kept);
+  {
+    NotedStep step(table, true);
+    EXPECT(!device.Kept(cuda::BatchArray::kPositions, 77));
+    const int32_t* noted = stage();
+    EXPECT(noted != kept && stage() == noted);
+    EXPECT(device.Kept(cuda::BatchArray::kPositions, 77) == noted);
+    step.Run();
+  }
+  EXPECT(device.Kept(cuda::BatchArray::kPositions, 77) == kept);
+}
+
+}  // namespace
+
+int main() {
+  for (const auto& test :
+       {TestSteps, TestOtherOperations, TestGivenUp, TestWaiting, TestBatchArrays})
+    OnEmulatedCuda(cuda::HopperUse::kNever, test);
+  return Report();
+}
