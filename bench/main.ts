@@ -32,6 +32,7 @@ interface Options {
   peers: string;
   modelHome: string;
   peer: boolean;
+  compile?: boolean;
   batch?: string;
   length?: string;
   prompt?: string;
@@ -76,19 +77,35 @@ const better = (a: MachineLimits, b: MachineLimits): MachineLimits => ({
   bandwidth: Math.max(a.bandwidth, b.bandwidth),
 });
 
+type OfPeer = Measured & { readonly work: Work };
+
+interface Rounds {
+  readonly ours: readonly Measured[];
+  readonly theirs: readonly OfPeer[];
+  readonly compiled: readonly OfPeer[];
+}
+
 /** Ours and the peer's in turns, `rounds` processes of each. */
-async function measureRow(
+async function measureRounds(
   task: Task,
-  peer: Peer | string,
+  peer: Peer | null,
+  compile: boolean,
   rounds: number,
-  limits: MachineLimits,
-): Promise<Row> {
+): Promise<Rounds> {
   const ours: Measured[] = [];
-  const theirs: (Measured & { work: Work })[] = [];
+  const theirs: OfPeer[] = [];
+  const compiled: OfPeer[] = [];
+  // Drawing tokens has as many shapes as lengths: a graph for each would take minutes to compile.
+  const alsoCompiled = compile && task.work.kind !== 'generate';
   for (let round = 0; round < rounds; round += 1) {
     ours.push(await measureOurs(task));
-    if (typeof peer !== 'string') theirs.push(await measurePeer(peer, task));
+    if (peer) theirs.push(await measurePeer(peer, task));
+    if (peer && alsoCompiled) compiled.push(await measurePeer({ ...peer, compiled: true }, task));
   }
+  return { ours, theirs, compiled };
+}
+
+function rowOf(task: Task, { ours, theirs, compiled }: Rounds, limits: MachineLimits): Row {
   const bf16 = task.dtype === 'bfloat16';
   const reached = { flops: bf16 ? limits.bf16 : limits.f32, bandwidth: limits.bandwidth };
   const rateOf = (work: Work, { seconds }: Measured) => {
@@ -120,6 +137,12 @@ async function measureRow(
     row.ratio = own.rate / rate;
     row.memory_ratio = mine.peakMegabytes / other.peakMegabytes;
   }
+  const lastCompiled = compiled.at(-1);
+  if (lastCompiled) {
+    const { rate } = rateOf(lastCompiled.work, join(compiled));
+    row.compiled = rate;
+    row.compiled_ratio = own.rate / rate;
+  }
   return row;
 }
 
@@ -149,6 +172,7 @@ async function bench(options: Options): Promise<void> {
     : 'not asked for (--no-peer)';
   if (typeof peer === 'string') console.log(`THE PEER IS SKIPPED: ${peer}\n`);
   const { device, exact } = options;
+  const compile = options.compile ?? device !== 'cpu';
   await setThreads(Number(options.threads));
   const machine = describeMachine(device);
   let limits = await measureLimits(device);
@@ -157,7 +181,9 @@ async function bench(options: Options): Promise<void> {
   const rows: Row[] = [];
   for (const task of tasks) {
     limits = better(limits, await measureLimits(device));
-    rows.push(await measureRow(task, peer, Number(options.rounds), limits));
+    const found = typeof peer === 'string' ? null : peer;
+    const rounds = await measureRounds(task, found, compile, Number(options.rounds));
+    rows.push(rowOf(task, rounds, limits));
     console.log(formatTable(rows.slice(-1), rows.length === 1));
   }
   const giga = (value: number): string => (value / 1e9).toFixed(1);
@@ -198,6 +224,8 @@ await new Command('bench')
   .option('--prompt <n>', 'tokens of the prompts of generate (32; on a GPU 384)')
   .option('--new <n>', 'tokens that generate draws (64; on a GPU 256)')
   .option('--no-peer', 'measure ours alone')
+  .option('--compile', 'the peer by torch.compile, too, but for generate (default on a GPU)')
+  .option('--no-compile', 'not by torch.compile')
   .option('--json <file>', 'default bench/results/<time>.json')
   .action(bench)
   .parseAsync();

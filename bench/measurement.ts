@@ -69,7 +69,11 @@ interface PeerLine {
 export interface Peer {
   readonly python: string;
   readonly folder: string; // of torch_peer.py
+  /** Its models go through torch.compile. */
+  readonly compiled?: boolean;
 }
+
+const compiler = fileURLToPath(new URL('compiled_peer.py', import.meta.url));
 
 /** torch's name of a device. */
 const kindOf = (device: Device): string => (device.startsWith('cuda') ? 'cuda' : 'cpu');
@@ -97,6 +101,7 @@ async function runPeer(peer: Peer, task: Task): Promise<Measured> {
   const { batch, length, prompt, newTokens, kind } = task.work;
   const options = { batch, length, prompt, new: newTokens, threads: task.threads, work: kind };
   const args = [
+    ...(peer.compiled ? [compiler] : []),
     ...[path.join(peer.folder, 'torch_peer.py'), task.folder],
     ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
     ...['--device', kindOf(task.device), '--dtype', task.dtype, '--repeats', String(task.repeats)],

@@ -7,6 +7,8 @@ const columns: readonly (readonly [title: string, key: string, width: number])[]
   ['ours', 'ours', 9],
   ['peer', 'peer', 9],
   ['ratio', 'ratio', 7],
+  ['compiled', 'compiled', 9],
+  ['ratio', 'compiled_ratio', 7],
   ['ours/limit', 'ours_share', 11],
   ['peer/limit', 'peer_share', 11],
   ['ours MB', 'ours_peak_mb', 8],

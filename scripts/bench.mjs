@@ -22,6 +22,9 @@ async function engineBench(args) {
   const folder = path.join(root, 'build/bench');
   mkdirSync(folder, { recursive: true });
   copyFileSync(path.join(root, 'package.json'), path.join(folder, 'package.json'));
+  const compiler = 'bench/compiled_peer.py';
+  mkdirSync(path.join(folder, 'bench'), { recursive: true });
+  copyFileSync(path.join(root, compiler), path.join(folder, compiler));
   const files = ['bench/main.ts', 'bench/worker.ts', 'src/ambient.d.ts'];
   const options = '--noCheck --noEmit false --declaration false --ignoreConfig'.split(' ');
   run(tool('tsc'), [
