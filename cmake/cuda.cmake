@@ -25,11 +25,14 @@ endif()
 
 if(CMAKE_CUDA_COMPILER)
   message(STATUS "CUDA library: target alignlab_cuda, for ${ALIGNLAB_CUDA_ARCHITECTURES}")
+  set(strict ${CMAKE_CURRENT_LIST_DIR}/strict-nvcc.sh ${CMAKE_CURRENT_LIST_DIR}/cuda-spills.txt
+             ${CMAKE_CUDA_COMPILER_LAUNCHER})
   # Not a part of `all`: five architectures take minutes, and most machines have no use for them.
   add_library(alignlab_cuda MODULE EXCLUDE_FROM_ALL ${cuda_kernels} ${cuda}/graph_nvcc.cu
               ${cuda}/runtime_nvcc.cu ${cuda}/tensor_map_nvcc.cu ${cuda_sources} ${cuda}/entry.cc)
   set_target_properties(alignlab_cuda PROPERTIES PREFIX "" CUDA_STANDARD 20 CUDA_RUNTIME_LIBRARY Static
-                        CUDA_ARCHITECTURES "${ALIGNLAB_CUDA_ARCHITECTURES}")
+                        CUDA_ARCHITECTURES "${ALIGNLAB_CUDA_ARCHITECTURES}"
+                        CUDA_COMPILER_LAUNCHER "${strict}")
   target_include_directories(alignlab_cuda PRIVATE ${cuda}/..)
   # One rounding an operation unless a kernel says Fma: the bits must not depend on the compiler.
   target_compile_options(alignlab_cuda PRIVATE

@@ -4,18 +4,18 @@
 // cuobjdump and nvdisasm are: on the PATH, in CUDA's folder, or in the one that ALIGNLAB_CUDA_TOOLS names.
 // node scripts/check-cuda.mjs [80 90a ...] [--only PART_OF_A_FILE'S_NAME]
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { filesBelow } from './lib/native.mjs';
 import { main, root } from './lib/run.mjs';
 
-/** Spills that are known, and why they may stay. */
-const allowed = [
-  // The gradient of queries of 256 values a head: the accumulators alone fill the registers.
-  /QueryKernelILi256E/,
-];
+/** Spills that are known: cmake/cuda-spills.txt says which, and why they may stay. */
+const allowed = readFileSync(path.join(root, 'cmake/cuda-spills.txt'), 'utf8')
+  .split('\n')
+  .filter((line) => line !== '' && !line.startsWith('#'))
+  .map((line) => new RegExp(line));
 
 /** Instructions that the kernels of a source are written for; for other architectures they have no body. */
 const wanted = [
