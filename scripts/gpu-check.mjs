@@ -109,11 +109,15 @@ async function checkOperations(steps) {
 
 async function checkEngine(steps, wants) {
   const env = { ALIGNLAB_DEVICE: 'cuda' };
-  for (const name of wants('programs') ? programs : []) {
-    const file = `test/engine/programs/${name}.ts`;
-    const detail = (text) => text.trim().split('\n').at(-1) ?? '';
-    const args = [...typescriptFlags, file];
-    await steps.run(`engine: ${name}`, process.execPath, args, { seconds: 120, env, detail });
+  const detail = (text) => text.trim().split('\n').at(-1) ?? '';
+  const program = (name, title, environment) => {
+    const args = [...typescriptFlags, `test/engine/programs/${name}.ts`];
+    return steps.run(title, process.execPath, args, { seconds: 120, env: environment, detail });
+  };
+  if (wants('programs')) {
+    for (const name of programs) await program(name, `engine: ${name}`, env);
+    const without = { ...env, ALIGNLAB_CUDA_GRAPHS: 'off' };
+    await program('cuda-agreement', 'engine: cuda-agreement without graphs', without);
   }
   const ava = (names) => [
     ...['scripts/test.mjs', '--no-build'],

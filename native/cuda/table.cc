@@ -1,3 +1,6 @@
+#include <cstdlib>
+#include <cstring>
+
 #include "cuda/library.h"
 #include "cuda/operations.h"
 #include "error.h"
@@ -67,6 +70,12 @@ constexpr StepOperations kSteps = {
     .end = [](void* device) { Of(device).EndStep(); },
 };
 
+// ALIGNLAB_CUDA_GRAPHS=off: operations of a step start one by one, to find out what graphs bring.
+bool UsesGraphs() {
+  const char* graphs = std::getenv("ALIGNLAB_CUDA_GRAPHS");
+  return !graphs || std::strcmp(graphs, "off") != 0;
+}
+
 }  // namespace
 
 CudaBackend::CudaBackend(int ordinal, bool exact) : device_(ordinal, exact, this) {
@@ -83,7 +92,7 @@ CudaBackend::CudaBackend(int ordinal, bool exact) : device_(ordinal, exact, this
             .exact = device_.exact(),
             .ops = kOperations,
             .memory = kMemory,
-            .steps = kSteps,
+            .steps = UsesGraphs() ? kSteps : StepOperations{},
             .kv_in_compute_type = true,
             .key_panel = 1,
             .max_head_dim = 256,
