@@ -21,7 +21,9 @@
 
 namespace alignlab {
 
-constexpr uint32_t kBackendAbi = 5;
+struct ControlOperations;
+
+constexpr uint32_t kBackendAbi = 6;
 constexpr int64_t kPage = 64;  // tokens in one page of keys and values, counted from segment start
 
 // out[r] (+)= table[ids[r]].  table: dtype, (V, D), in panels when `panels`, else row-major.
@@ -349,8 +351,9 @@ struct Backend {
   // Keys and values in a model's compute type: that type where the device multiplies it itself.
   bool kv_in_compute_type;
   int32_t key_panel;
-  int32_t max_head_dim;  // 0: any
-  void* device;          // first argument of every operation
+  int32_t max_head_dim;              // 0: any
+  const ControlOperations* control;  // control_operations.h
+  void* device;                      // first argument of every operation
 
   KvLayout KvLayoutOf(DType compute) const {
     return {kv_in_compute_type ? compute : DType::kF32, key_panel};

@@ -27,4 +27,18 @@ class Lanes {
   }
 };
 
+// One piece after the other, on a device of its own.
+class SingleLane final : public Lanes {
+ public:
+  explicit SingleLane(void* device) : device_(device) {}
+  int count() const override { return 1; }
+  void* device(int) override { return device_; }
+  void Run(int64_t tasks, Task task, void* context) override {
+    for (int64_t i = 0; i < tasks; ++i) task(context, i, 0);
+  }
+
+ private:
+  void* device_;
+};
+
 }  // namespace alignlab

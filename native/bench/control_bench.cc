@@ -86,9 +86,10 @@ void Measure(const Kind& kind, int64_t hidden, int64_t batch, int threads, int64
   CpuLanes lanes(backend.pool());
   void* single = lanes.device(0);
   const ControlSettings settings = Settings(kind, hidden, batch, members);
-  const Columns real(backend.control(), single, settings.needs_real() ? kRows : 0, 1);
-  ControlLearner learner(backend.table(), backend.control(), single, settings, real.view());
-  const Columns sim(backend.control(), single, kRows, 2);
+  const ControlOperations& operations = *backend.table().control;
+  const Columns real(operations, single, settings.needs_real() ? kRows : 0, 1);
+  ControlLearner learner(backend.table(), single, settings, real.view());
+  const Columns sim(operations, single, kRows, 2);
   for (int64_t m = 0; m < members; ++m) learner.Push(m, sim.view());
   // A round of about a quarter of a second, and a short one before, unmeasured.
   const double size = double(hidden * hidden * batch) / (256.0 * 256 * 256);

@@ -33,14 +33,23 @@ const Backend& Engine::BackendOf(int device, bool exact) {
   return *backend;
 }
 
+std::shared_ptr<const Backend> Engine::OpenApart(int device) {
+  std::erase_if(apart_, [](const auto& entry) { return entry.second.expired(); });
+  std::shared_ptr<const Backend> backend = CudaLibrary::Get().Open(device, /*exact=*/true);
+  apart_.emplace_back(device, backend);
+  return backend;
+}
+
 CudaMemoryUse Engine::MemoryUseOf(int device) const {
   CudaMemoryUse sum{};
-  for (const auto& [key, backend] : cuda_) {
-    if (key.first != device) continue;
+  const auto add = [&](int of, const Backend* backend) {
+    if (of != device || !backend) return;
     const CudaMemoryUse own = CudaLibrary::Get().MemoryUseOf(*backend);
     sum.in_use += own.in_use;
     sum.peak += own.peak;
-  }
+  };
+  for (const auto& [key, backend] : cuda_) add(key.first, backend.get());
+  for (const auto& [of, backend] : apart_) add(of, backend.lock().get());
   return sum;
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "backend/cuda_library.h"
 #include "bindings/executor.h"
@@ -26,15 +27,18 @@ class Engine {
   // The CPU for -1, which is always exact, else a CUDA device by its number, opened at first use.
   // Throws DEVICE_UNAVAILABLE.
   const Backend& BackendOf(int device, bool exact = true);
-  // Of all models of a CUDA device in this environment, exact and not.
+  // A CUDA device as a backend that nobody else has, so that it may be used on another thread than
+  // the executor's. Throws DEVICE_UNAVAILABLE.
+  std::shared_ptr<const Backend> OpenApart(int device);
+  // Of all models and learners of a CUDA device in this environment, exact and not.
   CudaMemoryUse MemoryUseOf(int device) const;
-  const ControlOperations& control() const { return backend_.control(); }
   Pool& pool() { return backend_.pool(); }
   Executor& executor() { return executor_; }
 
  private:
   CpuBackend backend_;
   std::map<std::pair<int, bool>, std::shared_ptr<const Backend>> cuda_;
+  std::vector<std::pair<int, std::weak_ptr<const Backend>>> apart_;
   Executor executor_;  // ends first: its queue may hold models of the backends
 };
 

@@ -7,9 +7,21 @@
 
 namespace alignlab {
 
-LearnerObject::Held::Held(Engine& engine, ControlSettings settings, const TransitionColumns& real)
-    : lanes(engine.pool()),
-      learner(engine.backend(), engine.control(), &single, std::move(settings), real) {}
+namespace {
+
+std::unique_ptr<Lanes> LanesOf(Engine& engine, const Backend* own) {
+  if (own) return std::make_unique<SingleLane>(own->device);
+  return std::make_unique<CpuLanes>(engine.pool());
+}
+
+}  // namespace
+
+LearnerObject::Held::Held(Engine& engine, int device, ControlSettings settings,
+                          const TransitionColumns& real)
+    : own(device < 0 ? nullptr : engine.OpenApart(device)),
+      lanes(LanesOf(engine, own.get())),
+      learner(own ? *own : engine.backend(), own ? own->device : &single, std::move(settings),
+              real) {}
 
 Napi::Function LearnerObject::Define(Napi::Env env) {
   using L = LearnerObject;
@@ -29,7 +41,8 @@ LearnerObject::LearnerObject(const Napi::CallbackInfo& info) : ObjectWrap(info) 
     ControlSettings settings = ReadLearnerSettings(info[0].As<Napi::Object>());
     const TransitionColumns real = ReadTransitions(info[1], settings);
     engine_ = Engine::Of(env);
-    held_ = std::make_shared<Held>(*engine_, std::move(settings), real);
+    const int device = info[2].ToNumber().Int32Value();
+    held_ = std::make_shared<Held>(*engine_, device, std::move(settings), real);
     Account(env);
   });
 }
@@ -87,7 +100,7 @@ Napi::Value LearnerObject::Update(const Napi::CallbackInfo& info) {
     return engine_->executor().Submit(
         env,
         [held = held_, updates = info[0].ToNumber().Int64Value()](const CancelToken& cancel) {
-          return held->learner.Update(updates, held->lanes, cancel);
+          return held->learner.Update(updates, *held->lanes, cancel);
         },
         [busy, engine = engine_](Napi::Env e, std::vector<ControlMetrics>& metrics) {
           auto array = Napi::Float64Array::New(e, metrics.size() * kControlMetrics);
@@ -161,28 +174,12 @@ Napi::Value LearnerObject::Size(const Napi::CallbackInfo& info) {
   });
 }
 
-// Network by network (policy, both critics, the discriminators), row-major weights and biases
-// layer by layer; then m, b and ln alpha.
 Napi::Value LearnerObject::Parameters(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return Guarded(env, [&] {
-    ControlLearner& learner = AtRest();
-    const ControlLayout& layout = learner.layout();
-    const float* from = learner.member(Member(info[0])).parameters();
-    std::vector<const MlpLayout*> nets{&layout.policy, &layout.critic[0], &layout.critic[1]};
-    if (learner.settings().has_discriminators())
-      nets.insert(nets.end(), {&layout.disc_sa, &layout.disc_sas});
-    int64_t total = 3;
-    for (const MlpLayout* net : nets) total += PlainElements(*net);
-    auto out = Napi::Float32Array::New(env, size_t(total));
-    float* to = out.Data();
-    for (const MlpLayout* net : nets) {
-      ToPlain(*net, engine_->backend().panel, from, to);
-      to += PlainElements(*net);
-    }
-    to[0] = from[layout.policy_scalars];
-    to[1] = from[layout.policy_scalars + 1];
-    to[2] = from[layout.alpha];
+    const std::vector<float> parameters = AtRest().Parameters(Member(info[0]));
+    auto out = Napi::Float32Array::New(env, parameters.size());
+    std::memcpy(out.Data(), parameters.data(), parameters.size() * 4);
     return out;
   });
 }

@@ -17,16 +17,18 @@ class LearnerObject : public Napi::ObjectWrap<LearnerObject> {
  public:
   static Napi::Function Define(Napi::Env env);
 
-  // new NativeLearner(settings, real columns)
+  // new NativeLearner(settings, real columns, device number)
   explicit LearnerObject(const Napi::CallbackInfo& info);
   void Finalize(Napi::BasicEnv env) override;
 
  private:
   // Work that is queued holds it.
   struct Held {
-    Held(Engine& engine, ControlSettings settings, const TransitionColumns& real);
+    // device: -1 is the CPU.
+    Held(Engine& engine, int device, ControlSettings settings, const TransitionColumns& real);
+    std::shared_ptr<const Backend> own;  // of a CUDA device: one of this learner alone
     Pool single{1};
-    CpuLanes lanes;
+    std::unique_ptr<Lanes> lanes;
     ControlLearner learner;
     int updates = 0;  // under way; JavaScript thread only
   };

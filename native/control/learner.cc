@@ -26,25 +26,39 @@ void RequireFinite(const float* x, int64_t n, int64_t width, const char* what, c
     if (!std::isfinite(x[i])) RefuseValue(what, i / width, column, i % width, x[i]);
 }
 
+// Transition r as a row.
+void Pack(const TransitionShape& shape, const TransitionColumns& from, int64_t r, float* row) {
+  std::memcpy(row, from.states + r * shape.state, size_t(shape.state) * 4);
+  std::memcpy(row + shape.state, from.actions + r * shape.action, size_t(shape.action) * 4);
+  std::memcpy(row + shape.next(), from.next + r * shape.state, size_t(shape.state) * 4);
+  row[shape.reward()] = from.rewards[r];
+  row[shape.terminal()] = from.terminal[r] ? 1 : 0;
+}
+
 }  // namespace
 
-ControlLearner::ControlLearner(const Backend& backend, const ControlOperations& operations,
-                               void* single_thread, ControlSettings settings,
-                               const TransitionColumns& real)
+ControlLearner::ControlLearner(const Backend& backend, void* single_thread,
+                               ControlSettings settings, const TransitionColumns& real)
     : backend_(backend),
-      operations_(operations),
       single_thread_(single_thread),
       shared_{settings,
               ControlLayout(settings, backend.panel),
               {settings.state_size, settings.action_size},
               nullptr,
               {}},
-      real_(shared_.shape, std::max<int64_t>(1, real.n), "the real transitions of a learner") {
+      real_(backend, shared_.shape, std::max<int64_t>(1, real.n),
+            "the real transitions of a learner") {
   Append(real_, real, "the real data");
   shared_.real = &real_;
-  if (shared_.settings.has_discriminators())
-    shared_.statistics =
+  if (settings.has_discriminators()) {
+    TransitionStatistics of =
         MeasureTransitions(real_, settings.h2o.next_spread, settings.discriminators.normalize);
+    std::vector<float> all = std::move(of.next_spread);
+    all.insert(all.end(), of.shift.begin(), of.shift.end());
+    all.insert(all.end(), of.scale.begin(), of.scale.end());
+    shared_.statistics = Buffer(backend, all.size() * 4, "the statistics of a learner");
+    ComputeOn(single_thread).CopyIn(shared_.statistics.data(), all.data(), int64_t(all.size()) * 4);
+  }
   for (uint64_t seed : settings.seeds)
     members_.push_back(std::make_unique<ControlMember>(ComputeOn(single_thread), shared_, seed));
   WorkspaceOf(0);
@@ -61,9 +75,12 @@ Workspace& ControlLearner::WorkspaceOf(int lane) {
   while (int(scratch_.size()) <= lane) {
     auto scratch = std::make_unique<Scratch>(backend_);
     scratch->arena.Plan(
-        [&](Carver& carver) { scratch->workspace.Plan(carver, shared_.settings, shared_.layout); },
+        [&](Carver& carver) {
+          scratch->workspace.Plan(carver, shared_.settings, shared_.layout, backend_.memory.host);
+        },
         "the scratch memory of a learner");
-    std::memset(scratch->workspace.gradients, 0, size_t(shared_.layout.total) * 4);
+    backend_.memory.zero(backend_.device, scratch->workspace.gradients,
+                         size_t(shared_.layout.total) * 4);
     scratch_.push_back(std::move(scratch));
   }
   return scratch_[size_t(lane)]->workspace;
@@ -75,14 +92,12 @@ void ControlLearner::Append(Replay& to, const TransitionColumns& rows, const cha
   RequireFinite(rows.actions, rows.n, shape.action, what, "action");
   RequireFinite(rows.rewards, rows.n, 1, what, "reward");
   RequireFinite(rows.next, rows.n, shape.state, what, "next observation");
-  to.Reserve(rows.n);
-  for (int64_t r = 0; r < rows.n; ++r) {
-    float* row = to.Next();
-    std::memcpy(row, rows.states + r * shape.state, size_t(shape.state) * 4);
-    std::memcpy(row + shape.state, rows.actions + r * shape.action, size_t(shape.action) * 4);
-    std::memcpy(row + shape.next(), rows.next + r * shape.state, size_t(shape.state) * 4);
-    row[shape.reward()] = rows.rewards[r];
-    row[shape.terminal()] = rows.terminal[r] ? 1 : 0;
+  constexpr int64_t kPiece = 1024;  // rows that are packed at a time
+  std::vector<float> piece(size_t(std::min(kPiece, rows.n) * shape.width()));
+  for (int64_t first = 0; first < rows.n; first += kPiece) {
+    const int64_t n = std::min(kPiece, rows.n - first);
+    for (int64_t i = 0; i < n; ++i) Pack(shape, rows, first + i, &piece[size_t(i * shape.width())]);
+    to.Append(piece.data(), n);
   }
 }
 
@@ -99,13 +114,25 @@ void ControlLearner::RequireFilled(int64_t updates) const {
                                       "update().");
 }
 
+// A failure is looked for between rounds, where a device may be waited for.
+void ControlLearner::RequireNoFailure() const {
+  const ControlMember* failed = nullptr;
+  for (const auto& member : members_)
+    if (member->TakeFailed(ComputeOn(backend_.device)) && !failed) failed = member.get();
+  if (!failed) return;
+  throw Error("NON_FINITE", "A loss of the learner with seed " + std::to_string(failed->seed()) +
+                                " is not finite at update " + std::to_string(failed->step + 1) +
+                                "; the update was left out. Restore an earlier state with a "
+                                "lower learning rate, or look for huge rewards or states.");
+}
+
 std::vector<ControlMetrics> ControlLearner::Update(int64_t updates, Lanes& lanes,
                                                    const CancelToken& cancel) {
   RequireFilled(updates);
   const int64_t count = members();
   const int width = lanes.count();
   for (int lane = 0; lane < width; ++lane) WorkspaceOf(lane);
-  std::vector<ControlMetrics> sums(size_t(count), ControlMetrics{});
+  for (const auto& member : members_) member->StartTally(ComputeOn(backend_.device));
   // Whole rounds of members go one to a thread; what is left over shares all threads.
   const int64_t apart = width > 1 ? count / width * width : 0;
   for (int64_t done = 0; done < updates; done += kRound) {
@@ -113,15 +140,18 @@ std::vector<ControlMetrics> ControlLearner::Update(int64_t updates, Lanes& lanes
     const int64_t n = std::min(kRound, updates - done);
     const auto run = [&](int64_t member, Workspace& w, void* device) {
       const Compute compute = ComputeOn(device);
-      for (int64_t i = 0; i < n; ++i)
-        members_[size_t(member)]->Update(compute, w, sums[size_t(member)]);
+      for (int64_t i = 0; i < n; ++i) members_[size_t(member)]->Update(compute, w);
     };
     lanes.Each(apart, [&](int64_t i, int lane) { run(i, WorkspaceOf(lane), lanes.device(lane)); });
     for (int64_t i = apart; i < count; ++i) run(i, WorkspaceOf(0), backend_.device);
+    RequireNoFailure();
   }
-  for (ControlMetrics& metrics : sums)
-    for (double& value : metrics) value /= double(std::max<int64_t>(1, updates));
-  return sums;
+  std::vector<ControlMetrics> means;
+  for (const auto& member : members_) {
+    means.push_back(member->ReadSums(ComputeOn(backend_.device)));
+    for (double& value : means.back()) value /= double(std::max<int64_t>(1, updates));
+  }
+  return means;
 }
 
 void ControlLearner::Act(int64_t member, const float* states, int64_t rows, bool sample,
@@ -132,9 +162,9 @@ void ControlLearner::Act(int64_t member, const float* states, int64_t rows, bool
 
 void ControlLearner::Inspect(int64_t member, const TransitionColumns& rows, float* q1, float* q2,
                              float* log_ratio, float* gap) {
-  Replay packed(shared_.shape, std::max<int64_t>(1, rows.n), "transitions to inspect");
+  Replay packed(backend_, shared_.shape, std::max<int64_t>(1, rows.n), "transitions to inspect");
   Append(packed, rows, "the transitions to inspect");
-  members_[size_t(member)]->Inspect(ComputeOn(single_thread_), WorkspaceOf(0), packed.data(),
+  members_[size_t(member)]->Inspect(ComputeOn(single_thread_), WorkspaceOf(0), packed.ring().rows,
                                     rows.n, q1, q2, log_ratio, gap);
 }
 
@@ -142,14 +172,34 @@ void ControlLearner::Read(int64_t member, int64_t first, int64_t count, float* s
                           float* actions, float* rewards, float* next, uint8_t* terminal) const {
   const Replay& from = member < 0 ? real_ : members_[size_t(member)]->sim();
   const TransitionShape& shape = shared_.shape;
+  std::vector<float> rows(size_t(count * shape.width()));
+  from.Read(first, count, rows.data());
   for (int64_t r = 0; r < count; ++r) {
-    const float* row = from.row(first + r);
+    const float* row = &rows[size_t(r * shape.width())];
     std::memcpy(states + r * shape.state, row, size_t(shape.state) * 4);
     std::memcpy(actions + r * shape.action, row + shape.state, size_t(shape.action) * 4);
     std::memcpy(next + r * shape.state, row + shape.next(), size_t(shape.state) * 4);
     rewards[r] = row[shape.reward()];
     terminal[r] = row[shape.terminal()] != 0;
   }
+}
+
+std::vector<float> ControlLearner::Parameters(int64_t member) const {
+  const ControlLayout& layout = shared_.layout;
+  std::vector<float> flat(size_t(layout.total)), out;
+  ComputeOn(single_thread_)
+      .CopyOut(flat.data(), members_[size_t(member)]->parameters(), layout.total * 4);
+  std::vector<const MlpLayout*> nets{&layout.policy, &layout.critic[0], &layout.critic[1]};
+  if (shared_.settings.has_discriminators())
+    nets.insert(nets.end(), {&layout.disc_sa, &layout.disc_sas});
+  for (const MlpLayout* net : nets) {
+    const size_t at = out.size();
+    out.resize(at + size_t(PlainElements(*net)));
+    ToPlain(*net, backend_.panel, flat.data(), &out[at]);
+  }
+  for (int64_t scalar : {layout.policy_scalars, layout.policy_scalars + 1, layout.alpha})
+    out.push_back(flat[size_t(scalar)]);
+  return out;
 }
 
 }  // namespace alignlab

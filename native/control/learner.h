@@ -22,8 +22,9 @@ struct TransitionColumns {
 class ControlLearner {
  public:
   // `real` may hold no rows where the algorithm needs none. Throws DATA_INVALID as Push does.
-  ControlLearner(const Backend& backend, const ControlOperations& operations, void* single_thread,
-                 ControlSettings settings, const TransitionColumns& real);
+  // `single_thread`: the device that calls other than Update use.
+  ControlLearner(const Backend& backend, void* single_thread, ControlSettings settings,
+                 const TransitionColumns& real);
 
   const ControlSettings& settings() const { return shared_.settings; }
   int64_t members() const { return int64_t(members_.size()); }
@@ -38,7 +39,8 @@ class ControlLearner {
   void Push(int64_t member, const TransitionColumns& rows);
 
   // `updates` of every member; per member the means over them. Cancelling stops all members after
-  // the same number of updates.
+  // the same number of updates. Throws NON_FINITE when a loss is not finite; then no weight of its
+  // agent has changed since the update before.
   std::vector<ControlMetrics> Update(int64_t updates, Lanes& lanes, const CancelToken& cancel);
 
   // These run on the calling thread, never while Update runs.
@@ -50,6 +52,10 @@ class ControlLearner {
   void Read(int64_t member, int64_t first, int64_t count, float* states, float* actions,
             float* rewards, float* next, uint8_t* terminal) const;
 
+  // The trained numbers of a member: network by network (policy, both critics, the discriminators)
+  // row-major weights and biases layer by layer; then m, b and ln alpha.
+  std::vector<float> Parameters(int64_t member) const;
+
   // Everything that the next update depends on but the settings and the real data; without the
   // simulated transitions, Restore leaves those of this learner in place. It throws DATA_INVALID
   // for bytes of another learner or cut short; nothing has changed then.
@@ -59,12 +65,12 @@ class ControlLearner {
  private:
   void Append(Replay& to, const TransitionColumns& rows, const char* what);
   void RequireFilled(int64_t updates) const;
-  Compute ComputeOn(void* device) const { return {&backend_, &operations_, device}; }
+  void RequireNoFailure() const;
+  Compute ComputeOn(void* device) const { return {&backend_, device}; }
   Workspace& WorkspaceOf(int lane);
   std::string Fingerprint() const;
 
   const Backend& backend_;
-  const ControlOperations& operations_;
   void* single_thread_;
   ControlShared shared_;
   Replay real_;

@@ -17,6 +17,11 @@ class Writer {
  public:
   void Bytes(const void* data, size_t size) { out.append(static_cast<const char*>(data), size); }
   void Number(int64_t x) { Bytes(&x, sizeof x); }
+  // Room for `size` bytes more.
+  char* Room(size_t size) {
+    out.resize(out.size() + size);
+    return out.data() + out.size() - size;
+  }
   std::string out;
 };
 
@@ -75,14 +80,17 @@ std::string ControlLearner::State(bool transitions) const {
   const size_t all = size_t(shared_.layout.total) * 4;
   const size_t critics = size_t(shared_.layout.critics_end - shared_.layout.critics_begin) * 4;
   const size_t row = size_t(shared_.shape.width()) * 4;
+  const auto keep = [&](const float* from, size_t bytes) {
+    ComputeOn(single_thread_).CopyOut(w.Room(bytes), from, int64_t(bytes));
+  };
   for (const auto& m : members_) {
     const int64_t size = transitions ? m->sim().size() : kLeftOut;
     for (int64_t x : {m->step, m->acts, size, m->sim().position()}) w.Number(x);
-    w.Bytes(m->parameters(), all);
-    w.Bytes(m->target(), critics);
-    w.Bytes(m->moment1(), all);
-    w.Bytes(m->moment2(), all);
-    if (size > 0) w.Bytes(m->sim().data(), size_t(size) * row);
+    keep(m->parameters(), all);
+    keep(m->target(), critics);
+    keep(m->moment1(), all);
+    keep(m->moment2(), all);
+    if (size > 0) m->sim().CopyOut(reinterpret_cast<float*>(w.Room(size_t(size) * row)));
   }
   return std::move(w.out);
 }
@@ -96,7 +104,8 @@ void ControlLearner::Restore(const char* bytes, size_t size) {
       std::memcmp(r.Take(fingerprint.size()), fingerprint.data(), fingerprint.size()) != 0)
     throw Error("DATA_INVALID",
                 "The saved state is of a learner with another algorithm, other sizes, seeds or "
-                "real data. Restore it into one that was made with the same options.");
+                "real data, or on another kind of device. Restore it into one that was made with "
+                "the same options.");
   const size_t all = size_t(shared_.layout.total) * 4;
   const size_t critics = size_t(shared_.layout.critics_end - shared_.layout.critics_begin) * 4;
   const size_t row = size_t(shared_.shape.width()) * 4;
@@ -124,14 +133,15 @@ void ControlLearner::Restore(const char* bytes, size_t size) {
   for (size_t i = 0; i < states.size(); ++i) {
     ControlMember& m = *members_[i];
     const MemberState& s = states[i];
-    float* rows = s.size == kLeftOut ? nullptr : m.sim().Restore(s.size, s.position);
-    if (s.size > 0) std::memcpy(rows, s.rows, size_t(s.size) * row);
+    if (s.size != kLeftOut)
+      m.sim().Restore(s.size, s.position, reinterpret_cast<const float*>(s.rows));
     m.step = s.step;
     m.acts = s.acts;
-    std::memcpy(m.parameters(), s.weights, all);
-    std::memcpy(m.target(), s.target, critics);
-    std::memcpy(m.moment1(), s.moment1, all);
-    std::memcpy(m.moment2(), s.moment2, all);
+    const Compute compute = ComputeOn(single_thread_);
+    compute.CopyIn(m.parameters(), s.weights, int64_t(all));
+    compute.CopyIn(m.target(), s.target, int64_t(critics));
+    compute.CopyIn(m.moment1(), s.moment1, int64_t(all));
+    compute.CopyIn(m.moment2(), s.moment2, int64_t(all));
   }
 }
 

@@ -23,53 +23,33 @@ struct ControlLayout {
   int64_t discs_begin = 0, discs_end = 0, total = 0;
 };
 
-// Sums over updates; which of them an algorithm fills depends on it.
-enum ControlMetric : int {
-  kCriticLoss,   // both critics, all terms
-  kBellmanLoss,  // both critics
-  kPenalty,      // mean of the critics, before its weight; H2O's or CQL's difference
-  kPolicyLoss,
-  kAlpha,
-  kEntropy,  // -mean log pi
-  kQReal,
-  kQSim,  // of the first critic, on each kind of row
-  kRatio,
-  kRootRatio,
-  kRatioFloor,  // w, sqrt w, fraction with ln r in its lowest twentieth
-  kGap,
-  kGapFloor,  // u, fraction of u clamped from below
-  kDiscLoss,
-  kDiscNextLoss,  // L_sa, L_sas
-  kControlMetrics
-};
+// What a call of updates tells of a member: means of the tally's sums.
 using ControlMetrics = std::array<double, kControlMetrics>;
 
 // Scratch of one update. Lanes have one each; members that take turns on a lane share it.
 struct Workspace {
-  void Plan(Carver& carver, const ControlSettings& settings, const ControlLayout& layout);
+  void Plan(Carver& carver, const ControlSettings& settings, const ControlLayout& layout,
+            bool host);
 
   float* gradients;  // as the parameters; zero between updates
   Tensor batch;      // (batch, width): real rows first
-  Tensor disc_rows, disc_inputs;
-  int64_t chunk;                   // rows that forward-only passes take at a time
+  Tensor disc_inputs;
+  int64_t chunk;                   // rows that Act and Inspect take at a time
+  int64_t pass;                    // rows that the long passes of an update take at a time
   MlpActivations policy, sets[2];  // sets: critics or discriminators
   Tensor next_outputs;             // of the policy on next states
   float* d[2];
   Tensor d_out[2], d_policy;
-  Tensor inputs, d_inputs;  // of critics at the policy's actions
+  Tensor inputs, d_inputs[2];  // of critics at the policy's actions
   float *noise, *std_dev, *log_prob, *next_log_prob, *target;
-  Tensor actions;
-  float *q[2], *coefficient;
+  float* coefficient;
   float *log_ratio, *gap;  // of simulated rows
   double* log_omega;
-  Tensor ratio_inputs;  // (chunk, 2 state + action)
-  Tensor cql_actions, cql_inputs;
-  float *cql_log_prob, *cql_noise, *cql_draw_log_prob;
+  Tensor ratio_inputs;  // (pass, 2 state + action)
+  Tensor cql_drawn[3], cql_inputs;
+  float* cql_log_prob[2];
+  Tensor states, actions;  // (chunk, ...) of Act
 };
-
-// to = [states of x | actions], the critics' input; `fan` actions follow one another for each row
-// of x.
-void JoinActions(Tensor x, int64_t states, Tensor actions, int64_t fan, Tensor to);
 
 // What the members share.
 struct ControlShared {
@@ -77,20 +57,30 @@ struct ControlShared {
   ControlLayout layout;
   TransitionShape shape;
   const Replay* real = nullptr;
-  TransitionStatistics statistics;
+  Buffer statistics;  // TransitionStatistics: spread, shift and scale, one after the other
+
+  const float* spread() const { return statistics.f32(); }
+  const float* shift() const { return spread() + shape.state; }
+  const float* scale() const { return shift() + shape.inputs(); }
 };
 
 class ControlMember {
  public:
   ControlMember(const Compute& compute, const ControlShared& shared, uint64_t seed);
 
-  // One step of every network. Throws NON_FINITE before any weight of the agent has changed.
-  void Update(const Compute& compute, Workspace& w, ControlMetrics& sums);
+  // One step of every network. From a loss on that is not finite, no weight changes any more.
+  void Update(const Compute& compute, Workspace& w);
+  // The tally of the updates since the last StartTally. TakeFailed goes back to where the first
+  // update with a loss that is not finite began; true when there was one.
+  void StartTally(const Compute& compute);
+  bool TakeFailed(const Compute& compute);
+  ControlMetrics ReadSums(const Compute& compute) const;
 
-  // actions: (rows, action size), drawn from the policy or its tanh(mean).
+  // actions: (rows, action size), drawn from the policy or its tanh(mean). states, actions and what
+  // Inspect writes are the host's.
   void Act(const Compute& compute, Workspace& w, const float* states, int64_t rows, bool sample,
            float* actions);
-  // For each of `rows` transitions (replay rows) q1, q2, and with discriminators ln r and u.
+  // For each of `rows` transitions, rows of the device, q1, q2, and with discriminators ln r and u.
   void Inspect(const Compute& compute, Workspace& w, const float* transitions, int64_t rows,
                float* q1, float* q2, float* log_ratio, float* gap);
 
@@ -104,40 +94,39 @@ class ControlMember {
   size_t bytes() const;
   int64_t step = 0, acts = 0;
 
-  // For tests: the gradients of an update, copied before each optimiser's step.
+  // For tests: the gradients of an update, copied to the host before each optimiser's step.
   float* gradient_copy = nullptr;
 
  private:
-  struct Call;  // what the parts of one update hand on: compute, workspace, metrics
+  struct Call {  // what the parts of one update hand on
+    const Compute& compute;
+    Workspace& w;
+    const ControlOperations& control() const { return compute.control(); }
+    void* device() const { return compute.device; }
+  };
 
   void TrainDiscriminators(Call& call);
   void DrawBatch(Call& call);
   void LogRatios(Call& call, const float* rows, int64_t count, int64_t next_samples,
-                 ControlStream stream, uint64_t step, float* log_ratio, float* gap);
+                 ControlStream stream, uint64_t step);
   void WeighSimulated(Call& call);
   void ActorGradient(Call& call);
   void PolicyBackward(Call& call);
-  void AlphaGradient(Call& call);
   void Targets(Call& call);
   void CriticGradients(Call& call);
-  double PenaltyGradient(Call& call, const float* q, float* d_q);
-  double ConservativeGradient(Call& call, int critic, const float* q, float* d_q);
+  void ConservativeGradient(Call& call, int critic, const float* q);
   void ConservativeActions(Call& call);
-  void RequireFinite(Call& call, double loss) const;
   void Step(Call& call, int64_t begin, int64_t end, float rate, float* target);
   void Normals(Call& call, ControlStream stream, float* out, int64_t n) const;
+  ControlTally* tally() const { return static_cast<ControlTally*>(tally_.data()); }
+  float* scalars() const { return parameters() + shared_.layout.policy_scalars; }
+  float* log_alpha() const { return parameters() + shared_.layout.alpha; }
+  int64_t update() const { return step + 1; }  // its number
 
   const ControlShared& shared_;
   uint64_t seed_;
-  Buffer weights_, target_, moment1_, moment2_;
+  Buffer weights_, target_, moment1_, moment2_, tally_;
   Replay sim_;
-};
-
-struct ControlMember::Call {
-  const Compute& compute;
-  Workspace& w;
-  ControlMetrics& sums;
-  double alpha = 0, policy_loss = 0, critic_loss = 0;
 };
 
 }  // namespace alignlab

@@ -56,9 +56,11 @@ void FromPlain(const MlpLayout& layout, int64_t panel, const float* plain, float
 
 void Initialize(const Compute& compute, const MlpLayout& layout, MlpStart start, uint64_t seed,
                 uint32_t purpose, float* parameters) {
-  std::vector<float> plain(size_t(PlainElements(layout)));
-  compute.control->uniforms(compute.device,
-                            {seed, 0, purpose, plain.data(), int64_t(plain.size())});
+  const int64_t count = PlainElements(layout);
+  const Buffer uniforms(*compute.backend, size_t(count) * 4, "the start of a network");
+  compute.control().uniforms(compute.device, {seed, 0, purpose, uniforms.f32(), count});
+  std::vector<float> plain(static_cast<size_t>(count));
+  compute.CopyOut(plain.data(), uniforms.data(), count * 4);
   float* at = plain.data();
   for (size_t l = 0; l < layout.layers.size(); ++l) {
     const auto& layer = layout.layers[l];
@@ -99,7 +101,7 @@ void Forward(const Compute& compute, const MlpLayout& layout, const float* param
     compute.backend->ops.linear(compute.device,
                                 {l == 0 ? x : a.hidden[l - 1], WeightOf(layer, parameters),
                                  parameters + layer.bias, y, false});
-    if (l < last) compute.control->relu(compute.device, y);
+    if (l < last) compute.control().relu(compute.device, y);
   }
 }
 
@@ -116,7 +118,7 @@ void Backward(const Compute& compute, const MlpLayout& layout, const float* para
     if (l == 0 && !d_x.data) return;
     const Tensor below = l == 0 ? d_x : Tensor{d[l % 2], DType::kF32, d_y.rows, layer.in, layer.in};
     ops.linear_input_grad(compute.device, {d_y, WeightOf(layer, parameters), below, false});
-    if (l > 0) compute.control->relu_backward(compute.device, a.hidden[l - 1], below);
+    if (l > 0) compute.control().relu_backward(compute.device, a.hidden[l - 1], below);
     d_y = below;
   }
 }

@@ -15,8 +15,16 @@ constexpr int64_t kMaxLayers = 9;
 // The operations, and the device they are called with: all threads, or one lane's own.
 struct Compute {
   const Backend* backend;
-  const ControlOperations* control;
   void* device;
+
+  const ControlOperations& control() const { return *backend->control; }
+  // Between the host's memory and the device's.
+  void CopyIn(void* to, const void* from, int64_t bytes) const {
+    backend->memory.copy_in(device, to, from, size_t(bytes));
+  }
+  void CopyOut(void* to, const void* from, int64_t bytes) const {
+    backend->memory.copy_out(device, to, from, size_t(bytes));
+  }
 };
 
 // Where a network's layers lie in the flat array, from `begin` on.
@@ -38,6 +46,7 @@ struct MlpLayout {
 // How weights start: kTorch is torch.nn.Linear's default, uniform in +-1 / sqrt(in) for weights
 // and biases; kSmallLast has a last layer that is Xavier-uniform with gain 0.01 and bias 0.
 enum class MlpStart { kTorch, kSmallLast };
+// parameters: the host's, as in ToPlain and FromPlain.
 void Initialize(const Compute& compute, const MlpLayout& layout, MlpStart start, uint64_t seed,
                 uint32_t purpose, float* parameters);
 

@@ -1,43 +1,55 @@
 #include "control/replay.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "error.h"
 
 namespace alignlab {
 
-const float* Replay::row(int64_t age) const {
-  const int64_t oldest = size_ < capacity_ ? 0 : position_;
-  return rows_.f32() + (oldest + age) % capacity_ * shape_.width();
-}
-
-void Replay::Reserve(int64_t count) {
-  const int64_t width = shape_.width();
-  const int64_t wanted = size_ + count < capacity_ ? size_ + count : capacity_;
-  const int64_t held = int64_t(rows_.bytes()) / (4 * width);
+void Replay::Reserve(int64_t wanted) {
+  const int64_t held = int64_t(rows_.bytes() / BytesOf(1));
   if (wanted <= held) return;
-  int64_t rows = held * 2 > wanted ? held * 2 : wanted;
-  if (rows > capacity_) rows = capacity_;
-  Buffer grown(size_t(rows * width) * 4, what_);
-  if (size_ > 0) std::memcpy(grown.data(), rows_.data(), size_t(size_ * width) * 4);
+  const int64_t rows = std::min(std::max(held * 2, wanted), capacity_);
+  Buffer grown(backend_, BytesOf(rows), what_);
+  if (size_ > 0) backend_.memory.copy(backend_.device, grown.data(), rows_.data(), BytesOf(size_));
   rows_ = std::move(grown);
 }
 
-float* Replay::Next() {
-  float* row = rows_.f32() + position_ * shape_.width();
-  position_ = (position_ + 1) % capacity_;
-  if (size_ < capacity_) ++size_;
-  return row;
+void Replay::Append(const float* rows, int64_t count) {
+  Reserve(std::min(size_ + count, capacity_));
+  while (count > 0) {
+    const int64_t n = std::min(count, capacity_ - position_);
+    backend_.memory.copy_in(backend_.device, rows_.f32() + position_ * shape_.width(), rows,
+                            BytesOf(n));
+    position_ = (position_ + n) % capacity_;
+    size_ = std::min(size_ + n, capacity_);
+    rows += n * shape_.width();
+    count -= n;
+  }
 }
 
-float* Replay::Restore(int64_t size, int64_t position) {
+void Replay::Read(int64_t first, int64_t count, float* to) const {
+  while (count > 0) {
+    const int64_t begin = (oldest() + first) % capacity_, n = std::min(count, capacity_ - begin);
+    backend_.memory.copy_out(backend_.device, to, rows_.f32() + begin * shape_.width(), BytesOf(n));
+    to += n * shape_.width();
+    first += n;
+    count -= n;
+  }
+}
+
+void Replay::CopyOut(float* rows) const {
+  if (size_ > 0) backend_.memory.copy_out(backend_.device, rows, rows_.data(), BytesOf(size_));
+}
+
+void Replay::Restore(int64_t size, int64_t position, const float* rows) {
   Check(size >= 0 && size <= capacity_ && position >= 0 && position < capacity_, "replay state");
-  size_ = 0;
+  size_ = 0;  // what is held need not be kept
   Reserve(size);
+  if (size > 0) backend_.memory.copy_in(backend_.device, rows_.data(), rows, BytesOf(size));
   size_ = size;
   position_ = position;
-  return rows_.f32();
 }
 
 namespace {
@@ -64,8 +76,11 @@ TransitionStatistics MeasureTransitions(const Replay& real, NextSpread spread, b
   const TransitionShape& shape = real.shape();
   const int64_t inputs = 2 * shape.state + shape.action;
   std::vector<Moments> columns(size_t(shape.state + shape.action)), moves(size_t(shape.state));
+  constexpr int64_t kPiece = 1024;  // rows that are copied at a time
+  std::vector<float> piece(size_t(std::min(kPiece, real.size()) * shape.width()));
   for (int64_t r = 0; r < real.size(); ++r) {
-    const float* row = real.row(r);
+    if (r % kPiece == 0) real.Read(r, std::min(kPiece, real.size() - r), piece.data());
+    const float* row = piece.data() + r % kPiece * shape.width();
     for (size_t c = 0; c < columns.size(); ++c) columns[c].Add(row[c]);
     for (int64_t c = 0; c < shape.state; ++c)
       moves[size_t(c)].Add(double(row[shape.next() + c]) - row[c]);

@@ -1,4 +1,4 @@
-// Transitions in the engine's memory, one row each: [state | action | next state | reward |
+// Transitions in the device's memory, one row each: [state | action | next state | reward |
 // terminal], so that one read fetches a transition and the inputs of every network are a run of
 // columns: state, state + action, state + action + next state.
 #pragma once
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/buffer.h"
+#include "backend/control_operations.h"
 #include "control/settings.h"
 
 namespace alignlab {
@@ -14,33 +15,40 @@ namespace alignlab {
 struct TransitionShape {
   int64_t state, action;
   int64_t width() const { return 2 * state + action + 2; }
-  int64_t next() const { return state + action; }  // first column of the next state
+  int64_t inputs() const { return 2 * state + action; }  // columns before the reward
+  int64_t next() const { return state + action; }        // first column of the next state
   int64_t reward() const { return 2 * state + action; }
   int64_t terminal() const { return 2 * state + action + 1; }
 };
 
-// A ring of at most `capacity` rows; memory grows with what is in it.
+// A ring of at most `capacity` rows; memory grows with what is in it. Pointers to rows that are
+// passed here are the host's.
 class Replay {
  public:
-  Replay(TransitionShape shape, int64_t capacity, std::string what)
-      : shape_(shape), capacity_(capacity), what_(std::move(what)) {}
+  Replay(const Backend& backend, TransitionShape shape, int64_t capacity, std::string what)
+      : backend_(backend), shape_(shape), capacity_(capacity), what_(std::move(what)) {}
 
   const TransitionShape& shape() const { return shape_; }
   int64_t size() const { return size_; }
   int64_t capacity() const { return capacity_; }
   size_t bytes() const { return rows_.bytes(); }
-  // Row `age`, 0 the oldest that is kept.
-  const float* row(int64_t age) const;
-  // Room for `count` rows more, which the caller fills: successive calls of Next() give them.
-  void Reserve(int64_t count);
-  float* Next();
+  RowRing ring() const { return {rows_.f32(), shape_.width(), size_, oldest(), capacity_}; }
 
-  // Where the next row goes; with the rows, the whole state.
+  void Append(const float* rows, int64_t count);
+  // Rows of ages [first, first + count), 0 the oldest that is kept.
+  void Read(int64_t first, int64_t count, float* to) const;
+
+  // Where the next row goes; with the rows as they lie, the whole state.
   int64_t position() const { return position_; }
-  const float* data() const { return rows_.f32(); }
-  float* Restore(int64_t size, int64_t position);
+  void CopyOut(float* rows) const;
+  void Restore(int64_t size, int64_t position, const float* rows);
 
  private:
+  int64_t oldest() const { return size_ < capacity_ ? 0 : position_; }
+  void Reserve(int64_t rows);
+  size_t BytesOf(int64_t rows) const { return size_t(rows * shape_.width()) * 4; }
+
+  const Backend& backend_;
   TransitionShape shape_;
   int64_t capacity_, size_ = 0, position_ = 0;
   std::string what_;

@@ -38,8 +38,8 @@ CpuBackend::CpuBackend(int threads, const char* isa) : pool_(threads) {
             .kv_in_compute_type = false,
             .key_panel = int32_t(kPanel),
             .max_head_dim = 0,
+            .control = set.control,
             .device = &pool_};
-  control_ = *set.control;
 }
 
 }  // namespace alignlab

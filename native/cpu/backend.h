@@ -2,7 +2,6 @@
 #pragma once
 
 #include "backend/backend.h"
-#include "backend/control_operations.h"
 #include "cpu/pool.h"
 
 namespace alignlab {
@@ -15,13 +14,11 @@ class CpuBackend {
   CpuBackend& operator=(const CpuBackend&) = delete;
 
   const Backend& table() const { return table_; }
-  const ControlOperations& control() const { return control_; }
   Pool& pool() { return pool_; }
 
  private:
   Pool pool_;
   Backend table_;
-  ControlOperations control_;
 };
 
 }  // namespace alignlab

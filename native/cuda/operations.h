@@ -1,8 +1,9 @@
 // The CUDA operations by name; each file of kernels/ defines some, table.cc collects them.
-// backend/backend.h says what they mean.
+// backend/backend.h and backend/control_operations.h say what they mean.
 #pragma once
 
 #include "backend/backend.h"
+#include "backend/control_operations.h"
 
 namespace alignlab::cuda {
 
@@ -33,5 +34,23 @@ void Attention(void* device, const AttentionArgs& args);
 void AttentionBackward(void* device, const AttentionBackwardArgs& args);
 void Axpby(void* device, float a, const float* x, float b, float* y, int64_t n);
 int64_t Burn(void* device, DType dtype, int64_t rounds);
+
+void Uniforms(void* device, const RandomArgs& args);
+void Normals(void* device, const RandomArgs& args);
+void DrawRows(void* device, const DrawRowsArgs& args);
+void Adam(void* device, const AdamArgs& args);
+void Relu(void* device, Tensor y);
+void ReluBackward(void* device, Tensor y, Tensor d);
+void Squash(void* device, const SquashArgs& args);
+void ActorLoss(void* device, const ActorLossArgs& args);
+void PolicyGradient(void* device, const PolicyGradientArgs& args);
+void Targets(void* device, const TargetArgs& args);
+void DiscriminatorLoss(void* device, const DiscriminatorLossArgs& args);
+void RatioInputs(void* device, const RatioInputsArgs& args);
+void LogRatios(void* device, const LogRatiosArgs& args);
+void Weigh(void* device, const WeighArgs& args);
+void ConservativeInputs(void* device, const ConservativeInputsArgs& args);
+void ConservativeLoss(void* device, const ConservativeLossArgs& args);
+void CriticLoss(void* device, const CriticLossArgs& args);
 
 }  // namespace alignlab::cuda

@@ -35,6 +35,12 @@ __device__ __forceinline__ float Exp(float x) { return expf(x); }
 __device__ __forceinline__ float Exp2(float x) { return exp2f(x); }
 __device__ __forceinline__ float Log(float x) { return logf(x); }
 __device__ __forceinline__ double Log(double x) { return log(x); }
+__device__ __forceinline__ double Exp(double x) { return exp(x); }
+__device__ __forceinline__ double Log1p(double x) { return log1p(x); }
+// Sine and cosine of pi x.
+__device__ __forceinline__ void SinCosPi(float x, float* sine, float* cosine) {
+  sincospif(x, sine, cosine);
+}
 __device__ __forceinline__ float Tanh(float x) { return tanhf(x); }
 __device__ __forceinline__ float Erfc(float x) { return erfcf(x); }
 __device__ __forceinline__ float Sqrt(float x) { return __fsqrt_rn(x); }

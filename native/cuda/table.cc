@@ -41,6 +41,26 @@ constexpr Operations kOperations = {
     .burn = Burn,
 };
 
+constexpr ControlOperations kControl = {
+    .uniforms = Uniforms,
+    .normals = Normals,
+    .draw_rows = DrawRows,
+    .adam = Adam,
+    .relu = Relu,
+    .relu_backward = ReluBackward,
+    .squash = Squash,
+    .actor_loss = ActorLoss,
+    .policy_gradient = PolicyGradient,
+    .targets = Targets,
+    .discriminator_loss = DiscriminatorLoss,
+    .ratio_inputs = RatioInputs,
+    .log_ratios = LogRatios,
+    .weigh = Weigh,
+    .conservative_inputs = ConservativeInputs,
+    .conservative_loss = ConservativeLoss,
+    .critic_loss = CriticLoss,
+};
+
 constexpr MemoryOperations kMemory = {
     .host = false,
     .allocate =
@@ -96,6 +116,7 @@ CudaBackend::CudaBackend(int ordinal, bool exact) : device_(ordinal, exact, this
             .kv_in_compute_type = true,
             .key_panel = 1,
             .max_head_dim = 256,
+            .control = &kControl,
             .device = &device_};
 }
 

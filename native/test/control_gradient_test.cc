@@ -1,5 +1,7 @@
-// The gradients of one update of every algorithm and ablation against finite differences of the
-// losses in plain double loops (native/reference/control.h), and the optimiser's step that follows.
+// The gradients of one update of every algorithm and ablation, on the CPU and on CUDA, against
+// finite differences of the losses in plain double loops (native/reference/control.h), and the
+// optimiser's step that follows.
+#include "test/backends.h"
 #include "test/control_subject.h"
 
 using namespace alignlab;
@@ -213,7 +215,7 @@ void CheckStep(Subject& t, const std::vector<float>& before, const std::vector<f
   const double step = double(member.step);
   const auto adam = [&](int64_t begin, int64_t end, float rate, float* follower) {
     reference::Adam({w.data() + begin, g.data() + begin, m.data() + begin, v.data() + begin,
-                     follower, end - begin, rate, 0.9f, 0.999f, 1e-8f,
+                     follower, nullptr, end - begin, rate, 0.9f, 0.999f, 1e-8f,
                      float(1 - std::pow(double(0.9f), step)),
                      float(1 - std::pow(double(0.999f), step)), t.s.target_rate});
   };
@@ -221,39 +223,39 @@ void CheckStep(Subject& t, const std::vector<float>& before, const std::vector<f
   if (t.s.train_alpha) adam(l.alpha, l.alpha + 16, t.s.alpha_rate, nullptr);
   adam(0, l.policy_end, t.s.policy_rate, nullptr);
   adam(l.critics_begin, l.critics_end, t.s.critic_rate, slow.data());
+  const std::vector<float> now = t.Host(member.parameters(), l.total);
+  const std::vector<float> slow_now = t.Host(member.target(), int64_t(slow.size()));
   double worst = 0, moved = 0;
   for (size_t i = 0; i < w.size(); ++i) {
-    worst = std::max(worst, std::abs(double(w[i]) - member.parameters()[i]));
-    moved = std::max(moved, std::abs(double(before[i]) - member.parameters()[i]));
+    worst = std::max(worst, std::abs(double(w[i]) - now[i]));
+    moved = std::max(moved, std::abs(double(before[i]) - now[i]));
   }
   for (size_t i = 0; i < slow.size(); ++i)
-    worst = std::max(worst, std::abs(double(slow[i]) - member.target()[i]));
+    worst = std::max(worst, std::abs(double(slow[i]) - slow_now[i]));
   // Steps of about 1e-2 on weights of about 1: a few roundings of single precision.
   EXPECT(worst < 1e-6);
   EXPECT(moved > 1e-4);
 }
 
 // Returns the metrics of the update.
-ControlMetrics TestUpdate(const std::string& name, const ControlSettings& settings,
-                          float log_std_scale = 0.9f) {
+ControlMetrics TestUpdate(const Backend& backend, const std::string& name,
+                          const ControlSettings& settings, float log_std_scale = 0.9f) {
   const Context context(name);
-  CpuBackend backend(1);
   Subject t(settings, backend, log_std_scale);
   ControlMember& member = t.learner.member(0);
   const ControlLayout& l = t.learner.layout();
   t.Update();  // so that the moments are not zero in the update that is checked
-  const size_t total = size_t(l.total), critics = size_t(l.critics_end - l.critics_begin);
-  const std::vector<float> before(member.parameters(), member.parameters() + total);
-  const std::vector<float> target(member.target(), member.target() + critics);
-  const std::vector<float> m(member.moment1(), member.moment1() + total);
-  const std::vector<float> v(member.moment2(), member.moment2() + total);
+  const std::vector<float> before = t.Host(member.parameters(), l.total);
+  const std::vector<float> target = t.Host(member.target(), l.critics_end - l.critics_begin);
+  const std::vector<float> m = t.Host(member.moment1(), l.total);
+  const std::vector<float> v = t.Host(member.moment2(), l.total);
   Networks nets;
   nets.policy = t.Weights(l.policy);
   nets.policy.push_back(before[size_t(l.policy_scalars)]);
   nets.policy.push_back(before[size_t(l.policy_scalars) + 1]);
   for (int k = 0; k < 2; ++k) {
     nets.critic[k] = t.Weights(l.critic[k]);
-    nets.target[k] = t.Plain(l.critic[k], member.target() - l.critics_begin);
+    nets.target[k] = t.Plain(l.critic[k], target.data() - l.critics_begin);
   }
   nets.alpha = std::exp(double(before[size_t(l.alpha)]));
   Numbers sa, sas;
@@ -273,43 +275,51 @@ ControlMetrics TestUpdate(const std::string& name, const ControlSettings& settin
   return t.metrics;
 }
 
-}  // namespace
-
-int main() {
+void TestAll(const Backend& backend) {
   using A = ControlAlgorithm;
   const auto h2o = [](auto change) {
     ControlSettings s = Tiny(A::kH2o);
     change(s);
     return s;
   };
-  TestUpdate("sac", Tiny(A::kSac));
-  TestUpdate("mix", Tiny(A::kMix));
-  TestUpdate("cql", Tiny(A::kCql));
-  TestUpdate("darc", Tiny(A::kDarc));
-  TestUpdate("darc+", Tiny(A::kDarcPlus));
-  const ControlMetrics metrics = TestUpdate("h2o", Tiny(A::kH2o));
+  TestUpdate(backend, "sac", Tiny(A::kSac));
+  TestUpdate(backend, "mix", Tiny(A::kMix));
+  TestUpdate(backend, "cql", Tiny(A::kCql));
+  TestUpdate(backend, "darc", Tiny(A::kDarc));
+  TestUpdate(backend, "darc+", Tiny(A::kDarcPlus));
+  const ControlMetrics metrics = TestUpdate(backend, "h2o", Tiny(A::kH2o));
   // Both kinds of u were in that logarithm: clamped and not.
   EXPECT(metrics[kGapFloor] > 0 && metrics[kGapFloor] < 1);
-  TestUpdate("h2o, log_std at its bounds", Tiny(A::kH2o), 12);
-  TestUpdate("h2o, w = 1", h2o([](auto& s) { s.h2o.importance = false; }));
-  TestUpdate("h2o, u = 1", h2o([](auto& s) { s.h2o.adaptive = false; }));
-  TestUpdate("h2o, no penalty", h2o([](auto& s) { s.h2o.penalty = false; }));
-  TestUpdate("h2o, linear", h2o([](auto& s) { s.h2o.linear = true; }));
-  TestUpdate("h2o, penalty at its limit", h2o([](auto& s) { s.h2o.difference_limit = 0.01f; }));
-  TestUpdate("h2o, spread of the data",
+  TestUpdate(backend, "h2o, log_std at its bounds", Tiny(A::kH2o), 12);
+  TestUpdate(backend, "h2o, w = 1", h2o([](auto& s) { s.h2o.importance = false; }));
+  TestUpdate(backend, "h2o, u = 1", h2o([](auto& s) { s.h2o.adaptive = false; }));
+  TestUpdate(backend, "h2o, no penalty", h2o([](auto& s) { s.h2o.penalty = false; }));
+  TestUpdate(backend, "h2o, linear", h2o([](auto& s) { s.h2o.linear = true; }));
+  TestUpdate(backend, "h2o, penalty at its limit",
+             h2o([](auto& s) { s.h2o.difference_limit = 0.01f; }));
+  TestUpdate(backend, "h2o, spread of the data",
              h2o([](auto& s) { s.h2o.next_spread = NextSpread::kData; }));
-  TestUpdate("h2o, spread of a step, N = 1", h2o([](auto& s) {
+  TestUpdate(backend, "h2o, spread of a step, N = 1", h2o([](auto& s) {
                s.h2o.next_spread = NextSpread::kOneStep;
                s.h2o.next_samples = 1;
              }));
-  TestUpdate("h2o, other logits", h2o([](auto& s) {
+  TestUpdate(backend, "h2o, other logits", h2o([](auto& s) {
                s.discriminators.logit_scale = 0.7f;
                s.discriminators.normalize = true;
                s.discriminators.noise = 0;
              }));
-  TestUpdate("h2o, fixed alpha, entropy in targets", h2o([](auto& s) {
+  TestUpdate(backend, "h2o, fixed alpha, entropy in targets", h2o([](auto& s) {
                s.train_alpha = false;
                s.backup_entropy = true;
              }));
+}
+
+}  // namespace
+
+int main() {
+  // One instruction set: the operations' tests have compared all of them with the definitions.
+  if (!OnlyDevice()) TestAll(CpuBackend(1).table());
+  OnEmulatedCuda(cuda::HopperUse::kNever, TestAll);
+  OnDevice(TestAll);
   return Report();
 }

@@ -85,7 +85,7 @@ struct Ensemble {
   Ensemble(const ControlSettings& s, int threads, int64_t sim_rows = 100)
       : backend(threads),
         lanes(backend.pool()),
-        learner(backend.table(), backend.control(), lanes.device(0), s,
+        learner(backend.table(), lanes.device(0), s,
                 Columns(s.needs_real() ? 90 : 0, 1, 0).view()) {
     for (int64_t m = 0; m < learner.members() && s.sim_capacity > 0; ++m)
       learner.Push(m, Columns(sim_rows, s.seeds[size_t(m)], 1).view());
@@ -219,24 +219,25 @@ void TestSteadyState() {
 }
 
 void TestRing() {
-  Replay ring({1, 1}, 5, "test");
-  for (int i = 0; i < 12; ++i) {
-    ring.Reserve(1);
-    float* row = ring.Next();
-    row[0] = float(i);
-  }
-  EXPECT(ring.size() == 5 && ring.position() == 2);
-  for (int64_t age = 0; age < 5; ++age) EXPECT(ring.row(age)[0] == float(7 + age));
+  CpuBackend backend(1);
+  Replay ring(backend.table(), {1, 1}, 5, "test");
+  const int64_t width = ring.shape().width();
+  std::vector<float> rows(size_t(13 * width)), read(size_t(5 * width));
+  for (int i = 0; i < 13; ++i) rows[size_t(i * width)] = float(i);
+  for (int i = 0; i < 4; ++i) ring.Append(&rows[size_t(i * width)], 1);
+  ring.Append(&rows[size_t(4 * width)], 9);  // more than there is room for
+  EXPECT(ring.size() == 5 && ring.position() == 3);
+  ring.Read(0, 5, read.data());
+  for (int64_t age = 0; age < 5; ++age) EXPECT(read[size_t(age * width)] == float(8 + age));
 }
 
 void TestSpreads() {
-  Replay real({2, 1}, 4, "test");
-  real.Reserve(4);
+  CpuBackend backend(1);
+  Replay real(backend.table(), {2, 1}, 4, "test");
   const float states[4] = {1, 3, 1, 3};  // mean 2, deviation 1, mean square 5
   for (float x : states) {
-    float* row = real.Next();
-    const float values[7] = {x, 4, 0.5f, x + 3, 4 + x, 0, 0};
-    std::copy(values, values + 7, row);
+    const float row[7] = {x, 4, 0.5f, x + 3, 4 + x, 0, 0};
+    real.Append(row, 1);
   }
   const auto near = [](double a, double b) { return std::abs(a - b) < 1e-6; };
   const auto spread = [&](NextSpread mode) {
@@ -264,8 +265,7 @@ void TestKnownRatio() {
   s.sim_capacity = 20000;
   CpuBackend backend(1);
   CpuLanes lanes(backend.pool());
-  ControlLearner learner(backend.table(), backend.control(), lanes.device(0), s,
-                         Columns(20000, 1, 0).view());
+  ControlLearner learner(backend.table(), lanes.device(0), s, Columns(20000, 1, 0).view());
   learner.Push(0, Columns(20000, 2, 1).view());
   CancelToken never;
   learner.Update(1500, lanes, never);

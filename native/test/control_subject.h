@@ -2,8 +2,9 @@
 // finite differences.
 #pragma once
 
+#include <deque>
+
 #include "control/learner.h"
-#include "cpu/lanes.h"
 #include "reference/control.h"
 #include "test/harness.h"
 
@@ -64,33 +65,43 @@ struct Columns {
 class Subject {
  public:
   // log_std_scale: m of the policy.
-  Subject(const ControlSettings& settings, CpuBackend& backend, float log_std_scale)
+  Subject(const ControlSettings& settings, const Backend& table, float log_std_scale)
       : s(settings),
-        lanes(backend.pool()),
+        backend(table),
+        lane(table.device),
         real(s.needs_real() ? 20 : 0, 1, 0.2),
         sim(30, 2, -0.2),
-        learner(backend.table(), backend.control(), lanes.device(0), settings, real.view()) {
+        learner(table, table.device, settings, real.view()) {
     learner.Push(0, sim.view());
     ControlMember& m = learner.member(0);
+    const ControlLayout& l = learner.layout();
+    std::vector<float> weights = Host(m.parameters(), l.total);
+    std::vector<float> target = Host(m.target(), l.critics_end - l.critics_begin);
     Random random(3);
     // Larger last layers than a learner starts with, so that every term of a loss counts.
     for (const MlpLayout* net : Networks()) {
       std::vector<float> plain = random.Normals(PlainElements(*net), 0.5);
-      FromPlain(*net, reference::panel_width, plain.data(), m.parameters());
+      FromPlain(*net, backend.panel, plain.data(), weights.data());
     }
-    const auto& critic = learner.layout().critic;
-    for (const MlpLayout& net : critic) {
+    for (const MlpLayout& net : l.critic) {
       std::vector<float> plain = random.Normals(PlainElements(net), 0.5);
-      FromPlain(net, reference::panel_width, plain.data(),
-                m.target() - learner.layout().critics_begin);
+      FromPlain(net, backend.panel, plain.data(), target.data() - l.critics_begin);
     }
-    m.parameters()[learner.layout().policy_scalars] = log_std_scale;
-    m.parameters()[learner.layout().policy_scalars + 1] = -0.6f;
-    m.parameters()[learner.layout().alpha] = -1.2f;
-    gradients.resize(size_t(learner.layout().total));
+    weights[size_t(l.policy_scalars)] = log_std_scale;
+    weights[size_t(l.policy_scalars) + 1] = -0.6f;
+    weights[size_t(l.alpha)] = -1.2f;
+    backend.memory.copy_in(backend.device, m.parameters(), weights.data(), weights.size() * 4);
+    backend.memory.copy_in(backend.device, m.target(), target.data(), target.size() * 4);
+    gradients.resize(size_t(l.total));
     m.gradient_copy = gradients.data();
   }
 
+  // A copy of the device's numbers.
+  std::vector<float> Host(const float* device, int64_t count) const {
+    std::vector<float> out(static_cast<size_t>(count));
+    backend.memory.copy_out(backend.device, out.data(), device, out.size() * 4);
+    return out;
+  }
   std::vector<const MlpLayout*> Networks() const {
     const ControlLayout& l = learner.layout();
     std::vector<const MlpLayout*> nets{&l.policy, &l.critic[0], &l.critic[1]};
@@ -99,14 +110,17 @@ class Subject {
   }
   void Update() {
     CancelToken never;
-    metrics = learner.Update(1, lanes, never)[0];
+    metrics = learner.Update(1, lane, never)[0];
   }
+  // flat: the host's, as the parameters lie.
   Numbers Plain(const MlpLayout& net, const float* flat) const {
     std::vector<float> plain(size_t(PlainElements(net)));
-    ToPlain(net, reference::panel_width, flat, plain.data());
+    ToPlain(net, backend.panel, flat, plain.data());
     return Numbers(plain.begin(), plain.end());
   }
-  Numbers Weights(const MlpLayout& net) { return Plain(net, learner.member(0).parameters()); }
+  Numbers Weights(const MlpLayout& net) {
+    return Plain(net, Host(learner.member(0).parameters(), learner.layout().total).data());
+  }
   Numbers Gradient(const MlpLayout& net) const { return Plain(net, gradients.data()); }
 
   // Rows of the update's draws.
@@ -115,7 +129,10 @@ class Subject {
     std::vector<const float*> rows;
     for (int64_t i = 0; i < count; ++i) {
       const Replay& from = i < real_rows ? learner.real() : m.sim();
-      rows.push_back(from.row(DrawIndex(m.seed(), stream, uint64_t(m.step), i, from.size())));
+      std::vector<float>& row = drawn.emplace_back(size_t(from.shape().width()));
+      from.Read(DrawIndex(m.seed(), Purpose(stream), uint64_t(m.step), i, from.size()), 1,
+                row.data());
+      rows.push_back(row.data());
     }
     return rows;
   }
@@ -125,11 +142,13 @@ class Subject {
   }
 
   ControlSettings s;
-  CpuLanes lanes;
+  const Backend& backend;
+  SingleLane lane;
   Columns real, sim;
   ControlLearner learner;
   std::vector<float> gradients;
   ControlMetrics metrics;
+  std::deque<std::vector<float>> drawn;  // what Draw has returned
 };
 
 inline std::vector<int64_t> Sizes(const MlpLayout& net) {

@@ -1,8 +1,6 @@
 // The control operations, compiled once per instruction set like kernels.cc; the table is the only
 // symbol that this object shows to the linker.
-#include "backend/control_operations.h"
-#include "cpu/kernels/control_math.h"
-#include "cpu/kernels/rows.h"
+#include "cpu/kernels/control_losses.h"
 
 namespace alignlab {
 namespace {
@@ -73,14 +71,16 @@ inline void Adam(void* device, const AdamArgs& a) {
   const Vec beta2 = Set1(a.beta2), rest2 = Set1(1.0f - a.beta2);
   const Vec rate = Set1(-a.lr / a.bias1), correct2 = Set1(1.0f / a.bias2), eps = Set1(a.eps);
   const Vec follow = Set1(a.rate);
+  const bool left_out = a.tally && a.tally->failed != 0;
   ForChunks(device, a.n, [&](int64_t begin, int64_t end) {
     ForVectors(begin, end, [&](int64_t i, int64_t n) {
       const Vec g = LoadN(a.g + i, n);
+      StoreN(a.g + i, Zero(), n);
+      if (left_out) return;
       const Vec m = Flush(Fma(beta1, LoadN(a.m + i, n), Mul(rest1, g)));
       const Vec v = Flush(Fma(beta2, LoadN(a.v + i, n), Mul(rest2, Mul(g, g))));
       const Vec step = Div(m, Add(Sqrt(Mul(v, correct2)), eps));
       const Vec w = Fma(rate, step, LoadN(a.w + i, n));
-      StoreN(a.g + i, Zero(), n);
       StoreN(a.m + i, m, n);
       StoreN(a.v + i, v, n);
       StoreN(a.w + i, w, n);
@@ -106,10 +106,12 @@ inline SquashSum SquashLanes(Vec mean, Vec s, Vec noise, Vec scale, Vec shift) {
 
 inline void Squash(void* device, const SquashArgs& a) {
   const int64_t cols = a.outputs.cols / 2, fan = a.fan;
-  const Vec scale = Set1(a.scale), shift = Set1(a.shift);
+  const Vec scale = Set1(a.scalars[0]), shift = Set1(a.scalars[1]);
   ForRows(device, a.outputs.rows * fan, 16 * cols, [&](int64_t r) {
-    const float* mean = a.outputs.f32() + r / fan * a.outputs.stride;
-    float* action = a.action.f32() + r * a.action.stride;
+    const float* mean = RowOf(a.outputs, r / fan);
+    float* action = RowOf(a.action, r);
+    if (a.states.data)
+      std::memcpy(action - a.states.cols, RowOf(a.states, r / fan), size_t(a.states.cols) * 4);
     if (!a.noise) {
       ForVectors(0, cols,
                  [&](int64_t c, int64_t n) { StoreN(action + c, Tanh(LoadN(mean + c, n)), n); });
@@ -147,25 +149,27 @@ inline void ReluBackward(void* device, Tensor y, Tensor d) {
   });
 }
 
-inline void ScaledTanh(void* device, float scale, float* x, int64_t n) {
-  const Vec s = Set1(scale);
-  ForChunks(device, n, [&](int64_t begin, int64_t end) {
-    ForVectors(begin, end,
-               [&](int64_t i, int64_t k) { StoreN(x + i, Mul(s, Tanh(LoadN(x + i, k))), k); });
-  });
-}
-
 }  // namespace
 
 extern const ControlOperations ALIGNLAB_CONTROL_TABLE;
 const ControlOperations ALIGNLAB_CONTROL_TABLE = {
     .uniforms = Uniforms,
     .normals = Normals,
+    .draw_rows = DrawRows,
     .adam = Adam,
-    .squash = Squash,
     .relu = Relu,
     .relu_backward = ReluBackward,
-    .scaled_tanh = ScaledTanh,
+    .squash = Squash,
+    .actor_loss = ActorLoss,
+    .policy_gradient = PolicyGradient,
+    .targets = Targets,
+    .discriminator_loss = DiscriminatorLoss,
+    .ratio_inputs = RatioInputs,
+    .log_ratios = LogRatios,
+    .weigh = Weigh,
+    .conservative_inputs = ConservativeInputs,
+    .conservative_loss = ConservativeLoss,
+    .critic_loss = CriticLoss,
 };
 
 }  // namespace alignlab

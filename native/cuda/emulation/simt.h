@@ -101,6 +101,12 @@ inline float Exp(float x) { return std::exp(x); }
 inline float Exp2(float x) { return std::exp2(x); }
 inline float Log(float x) { return std::log(x); }
 inline double Log(double x) { return std::log(x); }
+inline double Exp(double x) { return std::exp(x); }
+inline double Log1p(double x) { return std::log1p(x); }
+inline void SinCosPi(float x, float* sine, float* cosine) {
+  *sine = float(std::sin(M_PI * double(x)));
+  *cosine = float(std::cos(M_PI * double(x)));
+}
 inline float Tanh(float x) { return std::tanh(x); }
 inline float Erfc(float x) { return std::erfc(x); }
 inline float Sqrt(float x) { return std::sqrt(x); }

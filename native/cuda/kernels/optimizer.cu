@@ -1,4 +1,5 @@
 // AdamW, AdamWSplit, SplitWeights, JoinWeights, SumSquares. Four parameters a thread.
+#include "cuda/block_sum.h"
 #include "cuda/columns.h"
 #include "cuda/operations.h"
 
@@ -134,19 +135,6 @@ void WithSplit(const SplitWeight& w, bool aligned, const Body& body) {
 
 bool IsWide(const AdamWArgs& args) {
   return cuda::IsWide(args.g, 4) && cuda::IsWide(args.m, 4) && cuda::IsWide(args.v, 4);
-}
-
-constexpr int kSumThreads = 256;
-
-// In a tree; thread 0 has the sum.
-__device__ inline double SumOverBlock(double* shared, double x) {
-  const int thread = int(threadIdx.x);
-  shared[thread] = x;
-  for (int half = kSumThreads / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (thread < half) shared[thread] += shared[thread + half];
-  }
-  return shared[0];
 }
 
 template <bool kWide>
