@@ -29,7 +29,7 @@ export interface LearnerMetrics {
   readonly dSasLoss?: number;
 }
 
-/** In the order of ControlMetric in native/control/member.h. */
+/** In the order of ControlMetric in native/backend/control_operations.h. */
 const metricNames = [
   'qLoss',
   'bellmanLoss',

@@ -1,5 +1,6 @@
 // What a learner can be told. The defaults are those of the code released with H2O
 // (Niu et al. 2022, arXiv 2206.13464).
+import type { Device } from '../engine/device.js';
 
 /**
  * - `sac` soft actor-critic on simulated transitions (Haarnoja et al. 2018)
@@ -72,6 +73,12 @@ export interface LearnerOptions {
   readonly algorithm: Algorithm;
   readonly obsDim: number;
   readonly actDim: number;
+  /**
+   * Where networks and transitions live and updates run: 'auto' is what the variable ALIGNLAB_DEVICE
+   * names, else the CPU. Random numbers are the same everywhere; sums are added up in other orders,
+   * so two kinds of devices agree to single precision and not bit for bit. Default 'auto'.
+   */
+  readonly device?: Device;
   /** One member of the ensemble each; whole numbers, all different. Default [0]. */
   readonly seeds?: readonly (number | bigint)[];
   /** Widths of the hidden layers of policy and critics, 1 to 8 of them. Default [256, 256]. */

@@ -17,6 +17,7 @@ const names: OptionNames<LearnerOptions> = {
   algorithm: true,
   obsDim: true,
   actDim: true,
+  device: true,
   seeds: true,
   hidden: true,
   batch: true,

@@ -3,6 +3,7 @@
 // updates live in the native engine; an ensemble's members differ by their seed alone.
 import { AlignlabError } from '../errors.js';
 import { requireWhole } from '../options.js';
+import { type DeviceName, deviceName, deviceNumber } from '../engine/device.js';
 import { type NativeLearner, guarded, native, settle } from '../engine/native.js';
 import type { ActingLearner } from './data/learner.js';
 import type { TransitionColumns } from './data/transitions.js';
@@ -42,6 +43,8 @@ const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' 
 
 export class Learner implements Disposable {
   readonly options: LearnerOptions;
+  /** Where it runs. */
+  readonly device: DeviceName;
   /** How many, one a seed. */
   readonly members: number;
   readonly #native: NativeLearner;
@@ -49,7 +52,7 @@ export class Learner implements Disposable {
 
   /**
    * @param real transitions of the real system, copied; needed unless the algorithm is sac
-   * @throws OPTION_INVALID, DATA_INVALID, OUT_OF_MEMORY
+   * @throws OPTION_INVALID, DATA_INVALID, DEVICE_UNAVAILABLE, OUT_OF_MEMORY
    */
   constructor(options: LearnerOptions, real: Transitions = noTransitions) {
     const settings = learnerSettings(options, real.n);
@@ -64,10 +67,13 @@ export class Learner implements Disposable {
       );
     }
     this.options = options;
+    this.device = deviceName(options.device);
     this.members = settings.seeds.length;
     this.#absent = absentMetrics(options);
     this.#requireColumns(real, 'The real data');
-    this.#native = guarded(() => new (native().NativeLearner)(settings, real));
+    this.#native = guarded(
+      () => new (native().NativeLearner)(settings, real, deviceNumber(this.device)),
+    );
   }
 
   /** Updates done. */
@@ -75,7 +81,7 @@ export class Learner implements Disposable {
     return guarded(() => this.#native.step);
   }
 
-  /** Bytes of the engine's memory. */
+  /** Bytes of its device's memory. */
   get bytes(): number {
     return this.#native.bytes();
   }
@@ -174,8 +180,8 @@ export class Learner implements Disposable {
 
   /**
    * All that the next update depends on, but for the options and the real data: a learner that
-   * restores it goes on as this one would, bit for bit on the same instruction set. Without
-   * `transitions` the restoring learner keeps the simulated ones that it has.
+   * restores it goes on as this one would, bit for bit on the same instruction set or the same kind
+   * of GPU. Without `transitions` the restoring learner keeps the simulated ones that it has.
    */
   state({ transitions = true }: { transitions?: boolean } = {}): Uint8Array {
     return guarded(() => this.#native.state(transitions));
@@ -183,7 +189,7 @@ export class Learner implements Disposable {
 
   /**
    * @throws DATA_INVALID, and changes nothing, for bytes that are damaged or of a learner with
-   *   another algorithm, sizes, seeds or number of real transitions
+   *   another algorithm, sizes, seeds or number of real transitions, or on another kind of device
    */
   restore(state: Uint8Array): void {
     guarded(() => {

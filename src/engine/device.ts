@@ -1,4 +1,4 @@
-// The machine as the engine sees it, the devices that models run on, and the two settings that
+// The machine as the engine sees it, the devices that models and learners run on, and the two settings that
 // belong to no model.
 import { AlignlabError } from '../errors.js';
 import { guarded, native, settle } from './native.js';
@@ -16,7 +16,7 @@ export interface EngineInfo {
 }
 
 /**
- * Where a model runs: 'cuda' is 'cuda:0'; 'auto' is what the variable ALIGNLAB_DEVICE names, else the
+ * Where a model or a learner runs: 'cuda' is 'cuda:0'; 'auto' is what the variable ALIGNLAB_DEVICE names, else the
  * CPU.
  */
 export type Device = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
@@ -53,7 +53,7 @@ export interface CudaInfo {
     readonly freeBytes: number;
     /** What models with `exact: false` multiply by, such as 'cuBLASLt 13.1.1'; null: they are exact. */
     readonly fast: string | null;
-    /** Held by this thread's models there, and the most that they have held. */
+    /** Held by this thread's models and learners there, and the most that they have held. */
     readonly bytesInUse: number;
     readonly peakBytes: number;
   }[];
@@ -72,6 +72,20 @@ export const cudaInfo = (): CudaInfo => {
     })),
     reason,
   };
+};
+
+/** @throws DEVICE_UNAVAILABLE, with the reason, for a device that there is not. Opens no device. */
+export const requireDevice = (device: Device): void => {
+  const number = deviceNumber(deviceName(device));
+  if (number < 0) return;
+  const { devices, reason } = cudaInfo();
+  if (number < devices.length) return;
+  throw new AlignlabError(
+    'DEVICE_UNAVAILABLE',
+    devices.length === 0
+      ? `device '${device}' is not available: ${reason}`
+      : `There is no device '${device}'; this machine has ${devices.length}, counted from 0.`,
+  );
 };
 
 export const engineInfo = (): EngineInfo => {

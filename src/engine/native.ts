@@ -186,7 +186,7 @@ export interface NativeTransitions {
 export interface NativeLearner {
   readonly step: number;
   push(member: number, columns: NativeTransitions): void;
-  /** Per member the metrics of native/control/member.h, in order. */
+  /** Per member the metrics of native/backend/control_operations.h, in order. */
   update(updates: number): NativeCall<Float64Array>;
   act(member: number, obs: Float32Array, rows: number, sample: boolean, out: Float32Array): void;
   inspect(
@@ -238,6 +238,8 @@ export interface Native {
   readonly NativeLearner: new (
     settings: NativeLearnerSettings,
     real: NativeTransitions,
+    /** -1: the CPU; else a CUDA device's number. */
+    device: number,
   ) => NativeLearner;
   describe(): {
     abi: number;
@@ -261,7 +263,7 @@ export interface Native {
 }
 
 /** Of native/backend/backend.h. */
-const abi = 5;
+const abi = 6;
 
 const load = (): Native => {
   let addon: Native;

@@ -29,7 +29,8 @@ const runIn = async (folder: string, stopAt?: number) => {
       if (kind === 'progress' && done === stopAt) controller.abort();
     },
   });
-  return await trainArm({ stages: study, folder, seeds: [1], bins: 4 }, arm, null);
+  const host = { stages: study, folder, seeds: [1], bins: 4, device: 'cpu' } as const;
+  return await trainArm(host, arm, null);
 };
 
 test('a training that was killed goes on, and ends as the uninterrupted one', async (t) => {

@@ -4,6 +4,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import type { CellRecipe, Plan, Recipe } from '../../src/studies/simulator/recipe.js';
+import { cudaInfo } from '../../src/engine/device.js';
 import { recipeOf, recipes, simulator } from '../../src/studies/simulator/index.js';
 import type { StageEvent } from '../../src/studies/study.js';
 import { assertError, caught, temporaryFolder } from '../checkpoint/helpers.js';
@@ -112,9 +113,14 @@ test('û is graded on the pendulum', async (t) => {
   t.true(graded.value! >= 0.9 && graded.value! <= 1, String(graded.value));
 });
 
-test('scales that there are not, devices that there are not', async (t) => {
+test('scales that there are not', async (t) => {
   assertError(t, await caught(() => recipeOf('qiuck')), 'OPTION_INVALID', 'quick');
   assertError(t, await caught(() => recipeOf('ci', { seeds: 0 })), 'OPTION_INVALID', 'seeds');
+});
+
+// Where there is a GPU the study would begin.
+const withoutGpu = cudaInfo().devices.length === 0 ? test : test.skip;
+withoutGpu('a scale for a device that there is not makes no folder', async (t) => {
   const folder = join(await temporaryFolder(t), 'study');
   const failed = await caught(() => simulator({ recipe: recipes.gpu, folder }));
   assertError(t, failed, 'DEVICE_UNAVAILABLE', 'cpu');

@@ -30,7 +30,9 @@ export interface DatasetResult extends Readonly<Record<string, unknown>> {
   readonly about: unknown;
 }
 
-const makeLearner = sacMaker((options) => actingLearner(createLearner(options)));
+const makeLearner = sacMaker((options) =>
+  actingLearner(createLearner({ ...options, device: 'cpu' })),
+);
 
 const recipeOf = ({ env, data }: Locomotion, kind: DataRecipe['kinds'][number]): DatasetRecipe => ({
   env,
@@ -78,6 +80,7 @@ const learnOnRobot = async (
   const { obsDim, actDim } = env.spec;
   using learner = createLearner({
     algorithm: 'sac',
+    device: 'cpu',
     obsDim,
     actDim,
     ...sizes,

@@ -1,6 +1,6 @@
 // The laboratory of the simulator study: what its experiments ask for data, arms and rollouts.
 import type { DatasetKind } from '../../control/index.js';
-import { AlignlabError } from '../../errors.js';
+import { requireDevice } from '../../engine/device.js';
 import type { Artefact, Stages } from '../study.js';
 import type { Arm } from './arms.js';
 import { type DatasetResult, locomotionData, wheelLeggedData } from './datasets.js';
@@ -46,9 +46,9 @@ class StudyLab implements Lab {
   async train(arm: Arm): Promise<Run> {
     const place = this.#asked;
     this.#asked += 1;
-    const { seeds, weights } = this.recipe;
+    const { seeds, weights, device } = this.recipe;
     const bins = weights?.bins ?? defaultBins;
-    const host = { stages: this.#stages, folder: this.#folder, seeds, bins };
+    const host = { stages: this.#stages, folder: this.#folder, seeds, bins, device };
     const run = await trainArm(host, arm, await this.#data(arm));
     const known = this.#runs.get(run.key);
     if (!known || known.place > place) this.#runs.set(run.key, { place, run });
@@ -72,13 +72,9 @@ class StudyLab implements Lab {
 
 /**
  * @param folder of the study, where trainings under way keep their states; '' for a plan
- * @throws DEVICE_UNAVAILABLE for a device that learners of control cannot run on
+ * @throws DEVICE_UNAVAILABLE where the recipe's device is not
  */
 export const openLab = (stages: Stages, recipe: Recipe, folder: string): Lab => {
-  if (recipe.device === 'cpu') return new StudyLab(stages, recipe, folder);
-  throw new AlignlabError(
-    'DEVICE_UNAVAILABLE',
-    `The scale ${recipe.scale} is for the device ${recipe.device}; learners of control run on the ` +
-      'CPU in this version. Take the scale cpu.',
-  );
+  requireDevice(recipe.device);
+  return new StudyLab(stages, recipe, folder);
 };

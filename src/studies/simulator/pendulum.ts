@@ -16,7 +16,7 @@ import { spearman } from '../performance-gap/peaks.js';
 import type { Artefact, StageContext } from '../study.js';
 import { orderOf, partsOf } from './instruments.js';
 import type { Lab } from './lab.js';
-import type { PendulumRecipe } from './recipe.js';
+import type { PendulumRecipe, Recipe } from './recipe.js';
 
 export type Spread = 'one-step' | 'paper-code';
 
@@ -132,6 +132,7 @@ interface Case {
 
 const grade = async (
   recipe: PendulumRecipe,
+  device: Recipe['device'],
   { gravity, spread }: Case,
   seeds: readonly number[],
   { signal, tick }: StageContext,
@@ -146,7 +147,7 @@ const grade = async (
   const held = await gather(sim, recipe.heldOut, 'held out');
   const { obsDim, actDim } = real.spec;
   using learner = createLearner(
-    { algorithm: 'h2o', obsDim, actDim, seeds, ...recipe.sizes, h2o: { nextStd: spread } },
+    { algorithm: 'h2o', device, obsDim, actDim, seeds, ...recipe.sizes, h2o: { nextStd: spread } },
     data,
   );
   for (const member of seeds.keys()) learner.push(simulated, member);
@@ -164,10 +165,11 @@ const grade = async (
 
 /** Trains discriminators of all seeds on the same transitions, and grades them on others. */
 export const gradePendulum = (lab: Lab, given: Case): Promise<Artefact<GradeResult>> => {
-  const { seeds, pendulum: recipe } = lab.recipe;
+  const { seeds, device, pendulum: recipe } = lab.recipe;
+  const place = device === 'cpu' ? {} : { device }; // keys from before are the CPU's
   return lab.stage({
     name: `pendulum, gravity times ${given.gravity}, next states ${given.spread}`,
-    settings: { recipe: { ...recipe! }, ...given, seeds },
-    run: (context) => grade(recipe!, given, seeds, context),
+    settings: { recipe: { ...recipe! }, ...given, seeds, ...place },
+    run: (context) => grade(recipe!, device, given, seeds, context),
   });
 };

@@ -95,6 +95,7 @@ export interface Recipe {
   readonly scale: string;
   /** Members of each ensemble: one learner trains all seeds at once. */
   readonly seeds: readonly number[];
+  /** Where arms learn. Data are made on the CPU, so that they are the same for all. */
   readonly device: 'cpu' | 'cuda';
   readonly locomotion: Locomotion | null;
   readonly weights: { readonly gaps: readonly GapName[]; readonly bins: number } | null;

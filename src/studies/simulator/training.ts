@@ -10,6 +10,7 @@ import type { Artefact, StageContext, Stages } from '../study.js';
 import type { Arm } from './arms.js';
 import { type DatasetResult, specOf, transitionsOf } from './datasets.js';
 import { type Reading, readMember } from './instruments.js';
+import type { Recipe } from './recipe.js';
 
 export interface TrainingStageResult extends Readonly<Record<string, unknown>> {
   readonly curve: readonly TrainingEvaluation[];
@@ -20,6 +21,7 @@ export interface TrainingStageResult extends Readonly<Record<string, unknown>> {
 export interface Run extends Artefact<TrainingStageResult> {
   readonly arm: Arm;
   readonly data: Artefact<DatasetResult> | null;
+  readonly device: Recipe['device'];
 }
 
 const policyFile = 'policy.state';
@@ -39,23 +41,20 @@ export const makeArmEnv = async (arm: Arm, gap: DynamicsGap, seconds?: number): 
 };
 
 const learnerOf = async (
-  arm: Arm,
+  { arm, data, device }: Pick<Run, 'arm' | 'data' | 'device'>,
   seeds: readonly number[],
-  data: Artefact<DatasetResult> | null,
 ): Promise<Learner> => {
   const { obsDim, actDim } = await specOf(arm);
   const { algorithm, h2o, sizes } = arm;
-  const options = { algorithm, obsDim, actDim, seeds, ...sizes, ...(h2o ? { h2o } : {}) };
+  const options = { algorithm, device, obsDim, actDim, seeds, ...sizes, ...(h2o ? { h2o } : {}) };
   return data ? new Learner(options, await transitionsOf(arm, data)) : new Learner(options);
 };
 
 const ifThere = async (path: string): Promise<Uint8Array | undefined> =>
   readFile(path).catch(() => undefined);
 
-interface Job {
-  readonly arm: Arm;
+interface Job extends Pick<Run, 'arm' | 'data' | 'device'> {
   readonly seeds: readonly number[];
-  readonly data: Artefact<DatasetResult> | null;
   readonly bins: number;
   /** Where a training that is under way keeps its state. */
   readonly unfinished: string;
@@ -74,9 +73,10 @@ interface World {
 
 /** Gives everything that was opened back, also where opening fails half-way. */
 const withWorld = async <Result>(
-  { arm, seeds, data }: Job,
+  job: Job,
   work: (world: World) => Promise<Result>,
 ): Promise<Result> => {
+  const { arm, seeds } = job;
   const opened: Disposable[] = [];
   const keep = <Part extends Disposable>(part: Part): Part => {
     opened.push(part);
@@ -89,7 +89,7 @@ const withWorld = async <Result>(
       sim.push(keep(await makeArmEnv(arm, arm.sim)));
     }
     const real = keep(await makeArmEnv(arm, arm.real));
-    return await work({ sim, real, learner: keep(await learnerOf(arm, seeds, data)) });
+    return await work({ sim, real, learner: keep(await learnerOf(job, seeds)) });
   } finally {
     for (const part of opened.reverse()) part[Symbol.dispose]();
   }
@@ -119,9 +119,14 @@ const train = (job: Job, context: StageContext): Promise<TrainingStageResult> =>
     return { curve, readings };
   });
 
-/** What decides the result of an arm. */
-const settingsOf = ({ name: _, ...arm }: Arm, seeds: readonly number[]): JsonObject =>
-  JSON.parse(JSON.stringify({ ...arm, seeds })) as JsonObject;
+/** What decides the result of an arm. Keys from before there was a choice are the CPU's. */
+const settingsOf = (
+  { name: _, ...arm }: Arm,
+  { seeds, device }: Pick<TrainingHost, 'seeds' | 'device'>,
+): JsonObject =>
+  JSON.parse(
+    JSON.stringify({ ...arm, seeds, ...(device === 'cpu' ? {} : { device }) }),
+  ) as JsonObject;
 
 export interface TrainingHost {
   readonly stages: Stages;
@@ -129,30 +134,31 @@ export interface TrainingHost {
   readonly folder: string;
   readonly seeds: readonly number[];
   readonly bins: number;
+  readonly device: Recipe['device'];
 }
 
 /** Trains all seeds at once. One that is killed goes on from its last saved state. */
 export const trainArm = async (
-  { stages, folder, seeds, bins }: TrainingHost,
+  { stages, folder, seeds, bins, device }: TrainingHost,
   arm: Arm,
   data: Artefact<DatasetResult> | null,
 ): Promise<Run> => {
-  const settings = { ...settingsOf(arm, seeds), bins };
+  const settings = { ...settingsOf(arm, { seeds, device }), bins };
   const key = contentHash(JSON.stringify(settings), data?.key ?? '');
   const unfinished = join(folder, 'unfinished', `${key}.state`);
   const artefact = await stages.stage<TrainingStageResult>({
     name: arm.name,
     settings,
     ...(data ? { inputs: [data] } : {}),
-    run: (context) => train({ arm, seeds, data, bins, unfinished }, context),
+    run: (context) => train({ arm, seeds, data, device, bins, unfinished }, context),
   });
   if (artefact.folder !== '') await rm(unfinished, { force: true });
-  return { ...artefact, arm, data };
+  return { ...artefact, arm, data, device };
 };
 
 /** The trained ensemble of a run, without its simulated transitions. */
 export const openPolicies = async (run: Run, seeds: readonly number[]): Promise<Learner> => {
-  const learner = await learnerOf(run.arm, seeds, run.data);
+  const learner = await learnerOf(run, seeds);
   try {
     learner.restore(await readFile(join(run.folder, policyFile)));
     return learner;
