@@ -20,8 +20,8 @@ const own = path.join(root, 'build/gpu-check');
 const built = path.join(own, 'alignlab_cuda.so');
 
 // Tests of operations, small ones: a sanitizer makes kernels ten to a hundred times slower.
-const sanitized = ['split_weight', 'rows', 'qkv'];
-const programs = ['cuda-agreement', 'cuda-fast'];
+const sanitized = ['op_split_weight', 'op_rows', 'op_qkv', 'control_losses'];
+const programs = ['cuda-agreement', 'cuda-fast', 'cuda-learner'];
 // Tests of the engine whose models lie on the device that ALIGNLAB_DEVICE names. The others are about
 // the CPU: its threads and instruction sets, the budget of the host's memory.
 const engine = [
@@ -97,8 +97,9 @@ function openDevice(asked) {
 }
 
 async function checkOperations(steps) {
+  // Learners, too, but for what is about the CPU's threads.
   const tests = readdirSync(path.join(root, 'native/test')).filter((file) =>
-    /^op_.*\.cc$/.test(file),
+    /^(op|control(?!_learner))_.*_test\.cc$/.test(file),
   );
   for (const test of tests.map((file) => path.basename(file, '.cc'))) {
     const env = { ALIGNLAB_TEST_BACKENDS: 'device' };
@@ -146,7 +147,7 @@ async function sanitize(steps) {
       continue;
     }
     for (const name of sanitized) {
-      const test = path.join(cmakeFolder, `op_${name}_test`);
+      const test = path.join(cmakeFolder, `${name}_test`);
       const args = ['--tool', tool, '--error-exitcode', '9', test];
       const env = { ALIGNLAB_TEST_BACKENDS: 'device' };
       await steps.run(`sanitizer: ${tool} ${name}`, program, args, { seconds: 90, env });
