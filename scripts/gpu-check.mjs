@@ -20,7 +20,7 @@ const own = path.join(root, 'build/gpu-check');
 const built = path.join(own, 'alignlab_cuda.so');
 
 // Tests of operations, small ones: a sanitizer makes kernels ten to a hundred times slower.
-const sanitized = ['op_split_weight', 'op_rows', 'op_qkv', 'control_losses'];
+const sanitized = ['op_split_weight', 'op_rows', 'op_qkv', 'control_losses', 'control_critics'];
 const programs = ['cuda-agreement', 'cuda-fast', 'cuda-learner'];
 // Tests of the engine whose models lie on the device that ALIGNLAB_DEVICE names. The others are about
 // the CPU: its threads and instruction sets, the budget of the host's memory.

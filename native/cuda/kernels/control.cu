@@ -1,5 +1,6 @@
 // Operations of the control learners on numbers and rows: Uniforms, Normals, DrawRows, RatioInputs,
-// ConservativeInputs, Adam, Relu, ReluBackward, Squash. Losses are in control_losses.cu.
+// ConservativeInputs, Adam, Relu, ReluBackward, Squash. Losses are in control_losses.cu and
+// control_critics.cu.
 #include "cuda/columns.h"
 #include "cuda/operations.h"
 

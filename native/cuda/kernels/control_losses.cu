@@ -1,46 +1,10 @@
-// The losses of the control learners and their derivatives: ActorLoss, PolicyGradient, Targets,
-// DiscriminatorLoss, LogRatios, Weigh, ConservativeLoss, CriticLoss. What sums over a batch is one
-// block: batches have some hundred rows, and a second launch would cost more than it saves.
-#include "cuda/block_sum.h"
-#include "cuda/launch.h"
-#include "cuda/operations.h"
+// Losses of the control learners' policy and discriminators and their derivatives: ActorLoss,
+// PolicyGradient, Targets, DiscriminatorLoss, LogRatios, Weigh.
+#include "cuda/kernels/control_losses.h"
 
 namespace alignlab::cuda {
 
 namespace {
-
-constexpr int kThreads = kSumThreads;
-
-__device__ inline int64_t ThreadOfGrid() { return int64_t(blockIdx.x) * kThreads + threadIdx.x; }
-
-__device__ inline float* RowOf(const Tensor& t, int64_t r) {
-  return static_cast<float*>(t.data) + r * t.stride;
-}
-
-// Comparisons that let NaN through.
-template <class T>
-__device__ inline T Clamp(T x, T low, T high) {
-  return x < low ? low : high < x ? high : x;
-}
-__device__ inline double Magnitude(double x) { return x < 0 ? -x : x; }
-__device__ inline double SoftplusOf(double x) {
-  return (x < 0 ? 0.0 : x) + Log1p(Exp(-Magnitude(x)));
-}
-__device__ inline double SigmoidOf(double x) { return 1 / (1 + Exp(-x)); }
-
-// Of one thread.
-__device__ inline void NoteFailure(ControlTally* tally, int64_t update, double loss) {
-  const bool finite = loss - loss == 0;
-  if (!finite && tally->failed == 0) tally->failed = update;
-}
-
-// body(r) for this thread's rows; the sum of what it returns, which every thread has.
-template <class Body>
-__device__ inline double SumOverRows(double* shared, int64_t rows, const Body& body) {
-  double sum = 0;
-  for (int64_t r = threadIdx.x; r < rows; r += kThreads) sum += body(r);
-  return SumOverBlock(shared, sum);
-}
 
 __global__ void ActorLossKernel(ActorLossArgs a) {
   __shared__ double shared[kThreads];
@@ -180,120 +144,6 @@ __global__ void WeighKernel(WeighArgs a) {
   sums[kGapFloor] += floored;
 }
 
-constexpr double kSmallestShare = 1e-20;
-
-__device__ inline double WarpSumOfDoubles(double x) {
-  for (int mask = kWarp / 2; mask > 0; mask /= 2) x += ShuffleXor(x, mask);
-  return x;
-}
-
-// A warp has a state; its part of the difference goes to `terms`.
-__global__ void ConservativeTerms(ConservativeLossArgs a, double* terms) {
-  const int64_t r = ThreadOfGrid() / kWarp, fan = 3 * a.n;
-  const int lane = int(threadIdx.x % kWarp);
-  if (r >= a.states) return;
-  const float uniform = float(-double(a.actions) * 0.69314718055994531);
-  float* d = a.d + r * fan;  // v at first
-  float highest = -kInfinity;
-  for (int64_t k = lane; k < fan; k += kWarp) {
-    const int64_t kind = k / a.n, at = r * a.n + k % a.n;
-    const float log_prob = kind == 0 ? uniform : (kind == 1 ? a.log_prob[0] : a.log_prob[1])[at];
-    d[k] = float((double(a.q[r * fan + k]) - log_prob) / a.temperature);
-    highest = Max(highest, d[k]);
-  }
-  highest = WarpMax(highest);
-  double sum = 0;
-  for (int64_t k = lane; k < fan; k += kWarp) sum += Exp(double(d[k]) - highest);
-  sum = WarpSumOfDoubles(sum);
-  for (int64_t k = lane; k < fan; k += kWarp) {
-    const double probability = Exp(double(d[k]) - highest) / sum;
-    d[k] = probability >= kSmallestShare ? float(a.weight * a.share * probability) : 0.0f;
-  }
-  if (lane == 0) terms[r] = a.share * (a.temperature * (double(highest) + Log(sum)) - a.q_data[r]);
-}
-__global__ void AddConservativeTerms(const double* terms, int64_t states, bool first,
-                                     ControlTally* tally) {
-  __shared__ double shared[kThreads];
-  const double sum = SumOverRows(shared, states, [&](int64_t r) { return terms[r]; });
-  if (threadIdx.x == 0) tally->conservative = (first ? 0.0 : tally->conservative) + sum;
-}
-
-// Adds weight d difference / d q to d_q; returns the difference. Called by all threads.
-__device__ inline double TrustDifference(const CriticLossArgs& a, double* shared) {
-  const bool linear = a.penalty == CriticPenalty::kH2oLinear;
-  const int64_t real = a.real_rows, sim = a.rows - real;
-  const float* q_sim = a.q + real;
-  const auto exponent = [&](int64_t i) { return q_sim[i] + a.log_omega[i]; };
-  const double mean_real =
-      SumOverRows(shared, real, [&](int64_t r) { return a.q[r] / double(real); });
-  double difference, log_sum = 0;
-  if (linear) {
-    difference =
-        SumOverRows(shared, sim, [&](int64_t i) { return Exp(a.log_omega[i]) * q_sim[i]; });
-  } else {
-    double highest = -double(kInfinity);
-    for (int64_t i = threadIdx.x; i < sim; i += kThreads)
-      highest = highest < exponent(i) ? exponent(i) : highest;
-    highest = MaxOverBlock(shared, highest);
-    const double sum =
-        SumOverRows(shared, sim, [&](int64_t i) { return Exp(exponent(i) - highest); });
-    difference = log_sum = highest + Log(sum);
-  }
-  difference -= mean_real;
-  if (!(Magnitude(difference) <= a.limit))
-    return Clamp(difference, -double(a.limit), double(a.limit));
-  for (int64_t r = threadIdx.x; r < real; r += kThreads) a.d_q[r] -= float(a.weight / double(real));
-  for (int64_t i = threadIdx.x; i < sim; i += kThreads) {
-    const double share = Exp(linear ? a.log_omega[i] : exponent(i) - log_sum);
-    if (share >= kSmallestShare) a.d_q[real + i] += float(a.weight * share);
-  }
-  return difference;
-}
-
-__global__ void CriticLossKernel(CriticLossArgs a) {
-  __shared__ double shared[kThreads];
-  const int64_t real = a.real_rows, sim = a.rows - real;
-  const float even = 1.0f / float(a.rows);
-  const float conservative =
-      a.penalty == CriticPenalty::kCql ? float(a.weight * (1 / double(a.rows))) : 0.0f;
-  double q_real = 0, q_sim = 0;
-  const double bellman = SumOverRows(shared, a.rows, [&](int64_t r) {
-    const float c = a.coefficient ? a.coefficient[r] : even;
-    const double error = double(a.q[r]) - a.target[r];
-    a.d_q[r] = float(2.0f * c * error) - conservative;
-    q_real += r < real ? a.q[r] : 0.0f;
-    q_sim += r < real ? 0.0f : a.q[r];
-    return c * error * error;
-  });
-  q_real = SumOverBlock(shared, q_real);
-  q_sim = SumOverBlock(shared, q_sim);  // and d_q is whole
-  double difference = 0;
-  if (a.penalty == CriticPenalty::kCql)
-    difference = a.tally->conservative;
-  else if (a.penalty != CriticPenalty::kNone)
-    difference = TrustDifference(a, shared);
-  if (threadIdx.x > 0) return;
-  const bool first = a.critic == 0;
-  const double loss = bellman + a.weight * difference;
-  ControlTally& tally = *a.tally;
-  const double both = first ? loss : tally.critic_loss + loss;
-  tally.critic_loss = both;
-  tally.sums[kBellmanLoss] += bellman;
-  tally.sums[kPenalty] += difference / 2;
-  if (!first) tally.sums[kCriticLoss] += both;
-  NoteFailure(a.tally, a.update, loss);
-  if (!first) return;
-  if (real > 0) tally.sums[kQReal] += q_real / double(real);
-  if (sim > 0) tally.sums[kQSim] += q_sim / double(sim);
-}
-
-// kernel(args) by one block.
-template <class Args>
-void OneBlock(void* device, void (*kernel)(Args), const Args& args) {
-  const Operation op(device);
-  Launch(op.device(), kernel, {1}, kThreads, 0, args);
-}
-
 }  // namespace
 
 void ActorLoss(void* device, const ActorLossArgs& args) { OneBlock(device, ActorLossKernel, args); }
@@ -317,18 +167,5 @@ void LogRatios(void* device, const LogRatiosArgs& args) {
 }
 
 void Weigh(void* device, const WeighArgs& args) { OneBlock(device, WeighKernel, args); }
-
-void ConservativeLoss(void* device, const ConservativeLossArgs& args) {
-  const Operation op(device);
-  auto* terms = op->Scratch<double>(args.states);
-  Launch(op.device(), ConservativeTerms, {CeilDiv(args.states * kWarp, kThreads)}, kThreads, 0,
-         args, terms);
-  Launch(op.device(), AddConservativeTerms, {1}, kThreads, 0, terms, args.states, args.first,
-         args.tally);
-}
-
-void CriticLoss(void* device, const CriticLossArgs& args) {
-  OneBlock(device, CriticLossKernel, args);
-}
 
 }  // namespace alignlab::cuda
