@@ -12,6 +12,7 @@ namespace {
 
 // Updates between two looks at the cancel flag: members may then stop together.
 constexpr int64_t kRound = 16;
+constexpr int64_t kPiece = 1024;  // rows that are packed or unpacked at a time
 
 [[noreturn]] void RefuseValue(const char* what, int64_t row, const char* column, int64_t at,
                               float value) {
@@ -92,7 +93,6 @@ void ControlLearner::Append(Replay& to, const TransitionColumns& rows, const cha
   RequireFinite(rows.actions, rows.n, shape.action, what, "action");
   RequireFinite(rows.rewards, rows.n, 1, what, "reward");
   RequireFinite(rows.next, rows.n, shape.state, what, "next observation");
-  constexpr int64_t kPiece = 1024;  // rows that are packed at a time
   std::vector<float> piece(size_t(std::min(kPiece, rows.n) * shape.width()));
   for (int64_t first = 0; first < rows.n; first += kPiece) {
     const int64_t n = std::min(kPiece, rows.n - first);
@@ -172,10 +172,10 @@ void ControlLearner::Read(int64_t member, int64_t first, int64_t count, float* s
                           float* actions, float* rewards, float* next, uint8_t* terminal) const {
   const Replay& from = member < 0 ? real_ : members_[size_t(member)]->sim();
   const TransitionShape& shape = shared_.shape;
-  std::vector<float> rows(size_t(count * shape.width()));
-  from.Read(first, count, rows.data());
+  std::vector<float> piece(size_t(std::min(kPiece, count) * shape.width()));
   for (int64_t r = 0; r < count; ++r) {
-    const float* row = &rows[size_t(r * shape.width())];
+    if (r % kPiece == 0) from.Read(first + r, std::min(kPiece, count - r), piece.data());
+    const float* row = &piece[size_t(r % kPiece * shape.width())];
     std::memcpy(states + r * shape.state, row, size_t(shape.state) * 4);
     std::memcpy(actions + r * shape.action, row + shape.state, size_t(shape.action) * 4);
     std::memcpy(next + r * shape.state, row + shape.next(), size_t(shape.state) * 4);

@@ -231,6 +231,28 @@ void TestRing() {
   for (int64_t age = 0; age < 5; ++age) EXPECT(read[size_t(age * width)] == float(8 + age));
 }
 
+// More rows than are packed at a time, from the middle, past the ring's seam.
+void TestRead() {
+  ControlSettings s = Small(ControlAlgorithm::kSac, {1});
+  s.sim_capacity = 3000;
+  Ensemble e(s, 1, 1700);
+  const Columns more(2500, 9, 1);
+  e.learner.Push(0, more.view());
+  constexpr int64_t kFirst = 700, kCount = 2300;  // 500 of the first 1700 are kept
+  std::vector<float> states(kCount * kState), actions(kCount * kAction), rewards(kCount),
+      next(kCount * kState);
+  std::vector<uint8_t> terminal(kCount);
+  e.learner.Read(0, kFirst, kCount, states.data(), actions.data(), rewards.data(), next.data(),
+                 terminal.data());
+  constexpr int64_t kFrom = kFirst - 500;
+  const auto same = [](const auto& all, const auto& read, int64_t width) {
+    return std::equal(read.begin(), read.end(), all.begin() + kFrom * width);
+  };
+  EXPECT(same(more.states, states, kState) && same(more.actions, actions, kAction));
+  EXPECT(same(more.next, next, kState) && same(more.rewards, rewards, 1));
+  EXPECT(same(more.terminal, terminal, 1));
+}
+
 void TestSpreads() {
   CpuBackend backend(1);
   Replay real(backend.table(), {2, 1}, 4, "test");
@@ -297,6 +319,7 @@ int main() {
   TestNotFinite();
   TestSteadyState();
   TestRing();
+  TestRead();
   TestSpreads();
   TestKnownRatio();
   return Report();
