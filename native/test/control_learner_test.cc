@@ -12,13 +12,14 @@
 namespace {
 std::atomic<long> allocations{0};
 }
-void* operator new(size_t size) {
+// Inlined, one of them would no longer look like the other's counterpart, and GCC warns.
+[[gnu::noinline]] void* operator new(size_t size) {
   ++allocations;
   if (void* p = std::malloc(size > 0 ? size : 1)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 using namespace alignlab;
 using namespace alignlab::test;
