@@ -63,8 +63,9 @@ ALIGNLAB_HOST_DEVICE static inline int64_t DrawIndex(uint64_t key, uint32_t purp
                                                      int64_t i, int64_t n) {
   const PhiloxBlock block =
       Philox4x32(key, {{uint32_t(i / 2), uint32_t(step), uint32_t(step >> 32), purpose}});
-  const uint32_t* w = block.word + 2 * (i % 2);
-  const uint64_t bits = uint64_t(w[0]) << 32 | w[1];
+  const bool odd = i % 2 != 0;  // chosen, not indexed: a GPU would keep the words in memory
+  const uint64_t bits =
+      uint64_t(odd ? block.word[2] : block.word[0]) << 32 | (odd ? block.word[3] : block.word[1]);
   return int64_t((unsigned __int128)bits * uint64_t(n) >> 64);
 }
 
