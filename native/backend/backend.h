@@ -327,12 +327,12 @@ struct MemoryOperations {
   void (*copy_out)(void* device, void* to_host, const void* from, size_t bytes);  // waits
 };
 
-// Many short operations started as one (a decoding step as a CUDA graph). From `begin` on, operations
-// and the memory's zero and copy are noted. `run` does them, waits, and only then writes what they
-// give to the host; the host's arrays that they write must stay until then, those that they read
-// need not. Meanwhile allocate, release and copy_in act at once, before all that is noted, and
-// copy_out and sum_squares, which wait, must not be called. `end` forgets what was noted and has not
-// run. Null where operations start in no time (the CPU).
+// Many short operations started as one (a decoding step as a CUDA graph). From `begin` on,
+// operations and the memory's zero and copy are noted. `run` does them, waits, and only then writes
+// what they give to the host; the host's arrays that they write must stay until then, those that
+// they read need not. Meanwhile allocate, release and copy_in act at once, before all that is
+// noted, and copy_out and sum_squares, which wait, must not be called. `end` forgets what was noted
+// and has not run. Null where operations start in no time (the CPU).
 struct StepOperations {
   void (*begin)(void* device);
   void (*run)(void* device);
