@@ -25,6 +25,12 @@ const wanted = [
     architecture: '90a',
     instructions: ['HGMMA', 'UTMALDG'],
   },
+  {
+    source: /hopper_attention\.cu$/,
+    kernel: /HopperAttendKernel/,
+    architecture: '90a',
+    instructions: ['HGMMA', 'UTMALDG'],
+  },
 ];
 
 /** What ptxas says where it lets products of a warpgroup wait: C7508, C7510 and their neighbours. */

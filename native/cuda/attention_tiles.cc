@@ -8,18 +8,19 @@ namespace {
 
 // visit(position of the first token, place of it in the run, tokens)
 template <class F>
-void ForEachTile(const AttentionArgs& args, const QueryRun& run, const F& visit) {
+void ForEachTile(const AttentionArgs& args, const QueryRun& run, int32_t block, const F& visit) {
   const int32_t begin = args.segments[run.segment].position + run.offset;
   for (int32_t done = 0; done < run.count;) {
     const int32_t position = begin + done;
-    const int32_t count = std::min(run.count - done, kKeyBlock - position % kKeyBlock);
+    const int32_t count = std::min(run.count - done, block - position % block);
     visit(position, done, count);
     done += count;
   }
 }
 
-void AddTiles(const AttentionArgs& args, const QueryRun& run, std::vector<AttentionTile>* tiles) {
-  ForEachTile(args, run, [&](int32_t position, int32_t place, int32_t count) {
+void AddTiles(const AttentionArgs& args, const QueryRun& run, int32_t block,
+              std::vector<AttentionTile>* tiles) {
+  ForEachTile(args, run, block, [&](int32_t position, int32_t place, int32_t count) {
     tiles->push_back({run.segment, position, count, 0, run.row + place,
                       args.segments[run.segment].row + run.offset + place});
   });
@@ -63,22 +64,31 @@ TreeOrder OrderByTree(const AttentionArgs& args) {
   return order;
 }
 
+std::vector<AttentionTile> SortedByCost(const AttentionArgs& args, int32_t block) {
+  std::vector<AttentionTile> tiles;
+  for (int64_t r = 0; r < args.run_count; ++r) AddTiles(args, args.runs[r], block, &tiles);
+  std::stable_sort(tiles.begin(), tiles.end(), [&](const AttentionTile& a, const AttentionTile& b) {
+    return a.position / block > b.position / block;
+  });
+  return tiles;
+}
+
 }  // namespace
 
-int64_t CountTiles(const AttentionArgs& args) {
+int64_t CountTiles(const AttentionArgs& args, int32_t block) {
   int64_t tiles = 0;
   for (int64_t r = 0; r < args.run_count; ++r) {
     const QueryRun& run = args.runs[r];
     const int64_t begin = args.segments[run.segment].position + run.offset;
-    if (run.count > 0) tiles += (begin + run.count - 1) / kKeyBlock - begin / kKeyBlock + 1;
+    if (run.count > 0) tiles += (begin + run.count - 1) / block - begin / block + 1;
   }
   return tiles;
 }
 
-int32_t LongestTile(const AttentionArgs& args) {
+int32_t LongestTile(const AttentionArgs& args, int32_t block) {
   int32_t longest = 0;
-  for (int64_t r = 0; r < args.run_count && longest < kKeyBlock; ++r)
-    ForEachTile(args, args.runs[r],
+  for (int64_t r = 0; r < args.run_count && longest < block; ++r)
+    ForEachTile(args, args.runs[r], block,
                 [&](int32_t, int32_t, int32_t count) { longest = std::max(longest, count); });
   return longest;
 }
@@ -106,12 +116,10 @@ std::vector<int32_t> FlattenPages(const AttentionArgs& args) {
 }
 
 std::vector<AttentionTile> TilesByCost(const AttentionArgs& args) {
-  std::vector<AttentionTile> tiles;
-  for (int64_t r = 0; r < args.run_count; ++r) AddTiles(args, args.runs[r], &tiles);
-  std::stable_sort(tiles.begin(), tiles.end(), [](const AttentionTile& a, const AttentionTile& b) {
-    return a.position / kKeyBlock > b.position / kKeyBlock;
-  });
-  return tiles;
+  return SortedByCost(args, kKeyBlock);
+}
+std::vector<AttentionTile> WideTilesByCost(const AttentionArgs& args) {
+  return SortedByCost(args, kWideBlock);
 }
 
 std::vector<AttentionTile> TilesByTree(const AttentionArgs& args) {
@@ -122,7 +130,7 @@ std::vector<AttentionTile> TilesByTree(const AttentionArgs& args) {
     return rank_a != rank_b ? rank_a < rank_b : a.offset < b.offset;
   });
   std::vector<AttentionTile> tiles;
-  for (const QueryRun& run : runs) AddTiles(args, run, &tiles);
+  for (const QueryRun& run : runs) AddTiles(args, run, kKeyBlock, &tiles);
   // before[i]: tiles of segments whose rank is below i.
   std::vector<int32_t> before(size_t(args.segment_count) + 1);
   for (const AttentionTile& tile : tiles) ++before[size_t(order.rank[size_t(tile.segment)]) + 1];

@@ -27,15 +27,20 @@ struct AttentionTile {
   int64_t key_row;          // of the first token as a key: in d_k and d_v
 };
 
-int64_t CountTiles(const AttentionArgs& args);
+// A tile that spans two blocks: its first tokens do not see the last one.
+constexpr int32_t kWideBlock = 2 * kKeyBlock;
+
+// `block`: of positions, that tiles are inside of.
+int64_t CountTiles(const AttentionArgs& args, int32_t block = kKeyBlock);
 // Tokens in the longest tile.
-int32_t LongestTile(const AttentionArgs& args);
+int32_t LongestTile(const AttentionArgs& args, int32_t block = kKeyBlock);
 
 std::vector<PathSegment> FlattenSegments(const AttentionArgs& args);
 std::vector<int32_t> FlattenPages(const AttentionArgs& args);
 
 // Most keys first, so that what starts last is short.
 std::vector<AttentionTile> TilesByCost(const AttentionArgs& args);
+std::vector<AttentionTile> WideTilesByCost(const AttentionArgs& args);
 // A segment, then all that descends from it, each by position: the keys of tile i are seen by the
 // queries of tiles [i, tile.end) and by no others.
 std::vector<AttentionTile> TilesByTree(const AttentionArgs& args);

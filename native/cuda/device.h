@@ -47,12 +47,22 @@ class Room {
 
 // Index arrays that every block of the model reads, kept on the device for as long as the calls
 // name the same batch.
-enum class BatchArray { kPositions, kSlots, kSegments, kPages, kTiles, kTreeTiles, kCount };
+enum class BatchArray {
+  kPositions,
+  kSlots,
+  kSegments,
+  kPages,
+  kTiles,
+  kWideTiles,
+  kTreeTiles,
+  kCount
+};
 
 class CudaBackend;
 
-// Which bf16 products run by Hopper's own instructions (kernels/hopper_product.h), where they can
-// take them: those that fill its tiles, or, for tests, all.
+// Which bf16 products and attention run by Hopper's own instructions (kernels/hopper_product.h,
+// kernels/hopper_attention.cu), where they can take them: those that fill its tiles, or, for
+// tests, all.
 enum class HopperUse { kNever, kLarge, kAlways };
 class Device;
 // Whether the device can: compute capability 9.0, a driver with tensor maps, and a library that was

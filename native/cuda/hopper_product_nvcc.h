@@ -32,12 +32,14 @@ __device__ __forceinline__ void ReadProducts(float (&d)[kCount]) {
       "+f"(d[i + 6]), "+f"(d[i + 7])
 #define ALIGNLAB_SUMS32(i) \
   ALIGNLAB_SUMS8(i), ALIGNLAB_SUMS8(i + 8), ALIGNLAB_SUMS8(i + 16), ALIGNLAB_SUMS8(i + 24)
-#define ALIGNLAB_NAMES64                                                        \
+#define ALIGNLAB_NAMES32                                                        \
   "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, " \
-  "%17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
-  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, " \
-  "%47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, " \
-  "%62, %63"
+  "%17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define ALIGNLAB_NAMES64                                                             \
+  ALIGNLAB_NAMES32                                                                   \
+  ", "                                                                               \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 #define ALIGNLAB_NAMES128                                                          \
   ALIGNLAB_NAMES64                                                                 \
   ", "                                                                             \
@@ -72,8 +74,34 @@ __device__ __forceinline__ void MultiplyWarpgroup(float (&d)[128], uint64_t a, u
       : "l"(a), "l"(b), "r"(int(add)), "n"(int(kAcrossA)), "n"(int(kAcrossB)));
 }
 
+// The same with A in registers, for kCols 64 and 128: with row as above and term = 2 (t % 4),
+//   a[0]: (row, term and the next);  a[1]: (row + 8, the same);  a[2], a[3]: the same rows, term +
+//   8
+// They may not change before the product is done.
+template <bool kAcrossB>
+__device__ __forceinline__ void MultiplyWarpgroup(float (&d)[32], const uint32_t (&a)[4],
+                                                  uint64_t b, bool add) {
+  asm volatile(
+      "{\n.reg .pred add;\nsetp.ne.b32 add, %37, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" ALIGNLAB_NAMES32
+      "}, {%32, %33, %34, %35}, %36, add, 1, 1, %38;\n}\n"
+      : ALIGNLAB_SUMS32(0)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)), "n"(int(kAcrossB)));
+}
+template <bool kAcrossB>
+__device__ __forceinline__ void MultiplyWarpgroup(float (&d)[64], const uint32_t (&a)[4],
+                                                  uint64_t b, bool add) {
+  asm volatile(
+      "{\n.reg .pred add;\nsetp.ne.b32 add, %69, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" ALIGNLAB_NAMES64
+      "}, {%64, %65, %66, %67}, %68, add, 1, 1, %70;\n}\n"
+      : ALIGNLAB_SUMS32(0), ALIGNLAB_SUMS32(32)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(add)), "n"(int(kAcrossB)));
+}
+
 #undef ALIGNLAB_SUMS8
 #undef ALIGNLAB_SUMS32
+#undef ALIGNLAB_NAMES32
 #undef ALIGNLAB_NAMES64
 #undef ALIGNLAB_NAMES128
 

@@ -47,12 +47,14 @@ struct GroupProduct {
   ProductOperands operands;
   unsigned group;
   std::array<float*, kWarpgroup> d;
+  std::array<const uint32_t*, kWarpgroup> fragments;  // of A, or null
 };
 
 struct Warpgroup {
   unsigned waiting = 0;
   std::array<ProductOperands, kWarpgroup> slots;
   std::array<float*, kWarpgroup> d;
+  std::array<const uint32_t*, kWarpgroup> fragments;
   std::deque<GroupProduct> products;
   unsigned groups = 0;  // that are committed
   bool fenced = false;

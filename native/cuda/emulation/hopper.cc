@@ -60,12 +60,12 @@ void Land(const BoxCopy& box) {
       const int64_t row = int64_t(box.row) + r, col = int64_t(box.col) + c;
       const bool inside = row >= 0 && row < m.rows && col >= 0 && col < m.cols;
       const uint16_t x = inside ? m.data[row * m.stride + col] : 0;
-      uint32_t at = SharedAddress(box.to) + uint32_t(r * 128 + c * 2);
+      uint32_t at = SharedAddress(box.to) + uint32_t(r * kBoxLine + c * 2);
       at ^= (at >> 7 & 7) << 4;
       std::memcpy(SharedMemory() + at, &x, sizeof x);
     }
   BarrierState state = Read(box.barrier);
-  state.bytes -= m.box_rows * 128;
+  state.bytes -= m.box_rows * kBoxLine;
   Write(box.barrier, state);
 }
 
@@ -105,8 +105,9 @@ void WaitBarrier(uint64_t* barrier, uint32_t parity) {
 }
 
 void CopyBox(char* shared, const TensorMap& map, int row, int col, uint64_t* barrier) {
-  if (SharedAddress(shared) % 1024 != 0 || SharedAddress(shared) >= kMaxShared)
-    running->fault = "a box does not begin at a multiple of 1,024 bytes";
+  if (SharedAddress(shared) % kBoxLine != 0 ||
+      SharedAddress(shared) + map.box_rows * kBoxLine > kMaxShared)
+    running->fault = "a box does not begin at a multiple of 128 bytes of shared memory";
   const BoxCopy box{shared, map, row, col, barrier};
   if (running->random() % 2) return Land(box);
   running->boxes.push_back(box);

@@ -20,7 +20,7 @@ namespace emulation {
 struct ProductOperands {
   int cols;
   bool across_a, across_b, add;
-  uint64_t a, b;
+  uint64_t a, b;  // a: 0 where the threads hold it
 
   bool operator==(const ProductOperands&) const = default;
 };
@@ -30,7 +30,8 @@ void Arrive(uint64_t* barrier, int bytes);
 void WaitBarrier(uint64_t* barrier, uint32_t parity);
 void CopyBox(char* shared, const TensorMap& map, int row, int col, uint64_t* barrier);
 void OpenProducts();
-void StartProduct(float* d, const ProductOperands& operands);
+// fragment: of A, where its descriptor is 0. It is read when the product is done.
+void StartProduct(float* d, const uint32_t* fragment, const ProductOperands& operands);
 void CommitProducts();
 void WaitProducts(int newest);
 
@@ -68,7 +69,12 @@ void ReadProducts(float (&)[kCount]) {}
 template <bool kAcrossA, bool kAcrossB, int kCount>
 void MultiplyWarpgroup(float (&d)[kCount], uint64_t a, uint64_t b, bool add) {
   static_assert(kCount == 64 || kCount == 128);
-  emulation::StartProduct(d, {2 * kCount, kAcrossA, kAcrossB, add, a, b});
+  emulation::StartProduct(d, nullptr, {2 * kCount, kAcrossA, kAcrossB, add, a, b});
+}
+template <bool kAcrossB, int kCount>
+void MultiplyWarpgroup(float (&d)[kCount], const uint32_t (&a)[4], uint64_t b, bool add) {
+  static_assert(kCount == 32 || kCount == 64);
+  emulation::StartProduct(d, a, {2 * kCount, false, kAcrossB, add, 0, b});
 }
 
 }  // namespace alignlab::cuda

@@ -99,6 +99,7 @@ inline void SyncWarp() { emulation::WarpBarrier(); }
 inline float Fma(float a, float b, float c) { return std::fma(a, b, c); }
 inline float Exp(float x) { return std::exp(x); }
 inline float Exp2(float x) { return std::exp2(x); }
+inline float Exp2Quick(float x) { return x < -126 ? 0.0f : std::exp2(x); }
 inline float Log(float x) { return std::log(x); }
 inline double Log(double x) { return std::log(x); }
 inline double Exp(double x) { return std::exp(x); }

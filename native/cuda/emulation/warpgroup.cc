@@ -40,6 +40,9 @@ class Matrix {
     constexpr uint32_t kSwizzle128 = 1;
     if (Bits(descriptor, 62, 2) != kSwizzle128 || Bits(descriptor, 49, 3) != 0)
       running->fault = "only 128-byte swizzle without an offset is emulated";
+    // What the offset would be for: the first row lies at the top of a pattern.
+    if (start_ % kBoxPattern >= uint32_t(kBoxLine))
+      running->fault = "a matrix does not begin at the top of a pattern";
   }
 
   float At(uint32_t output, uint32_t term) const {
@@ -83,12 +86,31 @@ void MultiplyColumns(const float (&a)[kRows][kTerms], const float (&b)[kTerms][8
     for (int i = 0; i < 4; ++i) of(t)[i] = place(t, i);
 }
 
+// A as the registers of the threads hold it: two terms each, of rows 8 apart, then 8 terms further.
+void GatherRows(const std::array<const uint32_t*, kWarpgroup>& fragments,
+                float (&a)[kRows][kTerms]) {
+  for (int t = 0; t < kWarpgroup; ++t)
+    for (int i = 0; i < 4; ++i) {
+      const int row = t / 32 * 16 + t % 32 / 4 + i % 2 * 8, term = t % 4 * 2 + i / 2 * 8;
+      const uint32_t pair = fragments[size_t(t)][i];
+      a[row][term] = FloatOfBf16(uint16_t(pair));
+      a[row][term + 1] = FloatOfBf16(uint16_t(pair >> 16));
+    }
+}
+
+void LoadRows(const Matrix& matrix, float (&a)[kRows][kTerms]) {
+  for (int row = 0; row < kRows; ++row)
+    for (int k = 0; k < kTerms; ++k) a[row][k] = matrix.At(uint32_t(row), uint32_t(k));
+}
+
 void Multiply(const GroupProduct& product) {
   const ProductOperands& of = product.operands;
-  const Matrix a(of.a, of.across_a), b(of.b, of.across_b);
+  const Matrix b(of.b, of.across_b);
   float of_a[kRows][kTerms], of_b[kTerms][8];
-  for (int row = 0; row < kRows; ++row)
-    for (int k = 0; k < kTerms; ++k) of_a[row][k] = a.At(uint32_t(row), uint32_t(k));
+  if (product.fragments[0])
+    GatherRows(product.fragments, of_a);
+  else
+    LoadRows({of.a, of.across_a}, of_a);
   for (int first = 0; first < of.cols; first += 8) {
     for (int k = 0; k < kTerms; ++k)
       for (int col = 0; col < 8; ++col) of_b[k][col] = b.At(uint32_t(first + col), uint32_t(k));
@@ -112,16 +134,17 @@ void OpenProducts() {
   MeetWarpgroup([](Warpgroup& of) { of.fenced = true; });
 }
 
-void StartProduct(float* d, const ProductOperands& operands) {
+void StartProduct(float* d, const uint32_t* fragment, const ProductOperands& operands) {
   Warpgroup& mine = running->warpgroups[running->current->number / kWarpgroup];
   const unsigned thread = running->current->number % kWarpgroup;
   mine.slots[thread] = operands;
   mine.d[thread] = d;
+  mine.fragments[thread] = fragment;
   MeetWarpgroup([](Warpgroup& of) {
     for (const ProductOperands& other : of.slots)
       if (other != of.slots[0]) running->fault = "threads of a warpgroup named different matrices";
     if (!of.fenced) running->fault = "products were started without a fence";
-    of.products.push_back({of.slots[0], of.groups, of.d});
+    of.products.push_back({of.slots[0], of.groups, of.d, of.fragments});
     if (running->random() % 2) Finish(of, of.groups + 1);
   });
 }

@@ -56,10 +56,12 @@ GradientView<T> GradientViewOf(Device& device, const AttentionBackwardArgs& args
 
 void Attention(void* device, const AttentionArgs& args) {
   const Operation op(device);
-  if (args.kv.layout.dtype == DType::kF32)
+  if (args.kv.layout.dtype == DType::kF32) {
     AttendF32(op.device(), args, ViewOf<float>(op.device(), args));
-  else
-    AttendBf16(op.device(), args, ViewOf<uint16_t>(op.device(), args));
+    return;
+  }
+  const auto view = ViewOf<uint16_t>(op.device(), args);
+  if (!AttendByHopper(op.device(), args, view)) AttendBf16(op.device(), args, view);
 }
 
 void AttentionBackward(void* device, const AttentionBackwardArgs& args) {

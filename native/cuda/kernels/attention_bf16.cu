@@ -57,29 +57,6 @@ __device__ __forceinline__ void SoftmaxBlock(float scale, bool last, const int (
   }
 }
 
-// One row's share of a thread: columns 8 n + 2 (lane % 4) and the next.
-template <int kColumns>
-__device__ __forceinline__ void WriteRow(const AttentionView<uint16_t>& v, int64_t row, int head,
-                                         float max, float sum, const float (&o)[kColumns / 8][4],
-                                         int half) {
-  const int lane = int(threadIdx.x % kWarp);
-  const float inverse = Divide(1, sum);
-  uint16_t* out = v.out + row * v.out_stride + int64_t(head) * v.head_dim;
-  ALIGNLAB_UNROLL
-  for (int n = 0; n < kColumns / 8; ++n) {
-    const int column = 8 * n + 2 * (lane % 4);
-    // + 0 turns -0 into 0: the sign of a sum of zeros is the one trace of keys that are not seen.
-    const float a = o[n][2 * half] * inverse + 0.0f, b = o[n][2 * half + 1] * inverse + 0.0f;
-    if (v.out_in_pairs && column < v.head_dim) {
-      *reinterpret_cast<uint32_t*>(out + column) = PackBf16(a, b);
-    } else {
-      if (column < v.head_dim) out[column] = Bf16OfFloat(a);
-      if (column + 1 < v.head_dim) out[column + 1] = Bf16OfFloat(b);
-    }
-  }
-  if (v.lse && lane % 4 == 0) v.lse[row * v.heads + head] = max * kLn2 + Log(sum);
-}
-
 // kBlocks of a multiprocessor: as many as the registers that a thread needs allow.
 template <int kWidth, int kTiles>
 struct AttendShape {
@@ -160,7 +137,7 @@ __global__ void __launch_bounds__(kAttentionThreads, AttendShape<kWidth, kTiles>
       const int r = first + row + 16 * i + lane / 4 + 8 * h;
       if (r < rows)
         WriteRow<kWidth>(v, tile.row + r / v.group, kv_head * v.group + r % v.group,
-                         state.max[i][h], sum, o[i], h);
+                         state.max[i][h], sum, [&](int n, int e) { return o[i][n][2 * h + e]; });
     }
   }
 }

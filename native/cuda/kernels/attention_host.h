@@ -61,6 +61,9 @@ void WithWidth(int32_t head_dim, const F& with) {
 }
 
 void AttendBf16(Device& device, const AttentionArgs& args, const AttentionView<uint16_t>& view);
+// False when the device does not use Hopper's instructions or they do not take the call; then
+// nothing was written.
+bool AttendByHopper(Device& device, const AttentionArgs& args, const AttentionView<uint16_t>& view);
 void AttendF32(Device& device, const AttentionArgs& args, const AttentionView<float>& view);
 void QueryGradientsBf16(Device& device, const AttentionArgs& args,
                         const GradientView<uint16_t>& view);

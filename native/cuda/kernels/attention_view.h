@@ -141,4 +141,27 @@ __device__ inline void CopyRows(const HeadRows<T>& rows, const AttentionTile& ti
   }
 }
 
+// One row's share of a thread, as both kinds of products lay sums out: sums(n, e) is column
+// 8 n + 2 (lane % 4) + e. max: of the scores times log2 e; sum: of 2^(score - max) over the row.
+template <int kColumns, class Sums>
+__device__ __forceinline__ void WriteRow(const AttentionView<uint16_t>& v, int64_t row, int head,
+                                         float max, float sum, const Sums& sums) {
+  const int lane = int(threadIdx.x % kWarp);
+  const float inverse = Divide(1, sum);
+  uint16_t* out = v.out + row * v.out_stride + int64_t(head) * v.head_dim;
+  ALIGNLAB_UNROLL
+  for (int n = 0; n < kColumns / 8; ++n) {
+    const int column = 8 * n + 2 * (lane % 4);
+    // + 0 turns -0 into 0: the sign of a sum of zeros is the one trace of keys that are not seen.
+    const float a = sums(n, 0) * inverse + 0.0f, b = sums(n, 1) * inverse + 0.0f;
+    if (v.out_in_pairs && column < v.head_dim) {
+      *reinterpret_cast<uint32_t*>(out + column) = PackBf16(a, b);
+    } else {
+      if (column < v.head_dim) out[column] = Bf16OfFloat(a);
+      if (column + 1 < v.head_dim) out[column + 1] = Bf16OfFloat(b);
+    }
+  }
+  if (v.lse && lane % 4 == 0) v.lse[row * v.heads + head] = max * kLn2 + Log(sum);
+}
+
 }  // namespace alignlab::cuda

@@ -9,7 +9,6 @@
 namespace alignlab::cuda {
 
 constexpr int kHopperDepth = kBoxCols;  // terms of a stage
-constexpr int kBoxLine = 128;           // bytes of a box's row
 
 // An operand's part of a stage: kWidth outputs by kHopperDepth terms. Rows along the depth are one
 // box; rows along the outputs are boxes of 64 outputs by all terms, one after the other.
@@ -42,18 +41,6 @@ struct HopperPiece {
   }
 };
 
-// The kernel's place in the ring. A stage's parity changes each time around.
-struct RingPlace {
-  int stage = 0;
-  uint32_t parity = 0;
-
-  __device__ __forceinline__ void Next(int stages) {
-    if (++stage < stages) return;
-    stage = 0;
-    parity ^= 1;
-  }
-};
-
 template <int kCols_, Along kAlongA, Along kAlongB>
 struct HopperTile {
   static constexpr int kRows = 128, kCols = kCols_, kStages = 4;
@@ -62,10 +49,8 @@ struct HopperTile {
   using PieceA = HopperPiece<kAlongA, kRows>;
   using PieceB = HopperPiece<kAlongB, kCols>;
   static constexpr int kStageBytes = PieceA::kBytes + PieceB::kBytes;
-  // Boxes lie at multiples of 1,024, which is more than shared memory is sure to begin at.
-  static constexpr int kBoxAlign = 1024;
   static constexpr int kSharedBytes =
-      kBoxAlign + kStages * kStageBytes + 2 * kStages * int(sizeof(uint64_t));
+      kBoxPattern + kStages * kStageBytes + 2 * kStages * int(sizeof(uint64_t));
 
   // `full`: a stage's bytes have come. `empty`: the warps that multiply have read it.
   struct Ring {
@@ -73,8 +58,7 @@ struct HopperTile {
     uint64_t *full, *empty;
 
     __device__ __forceinline__ static Ring OfBlock() {
-      char* start = DynamicShared();
-      start += (kBoxAlign - SharedAddress(start) % kBoxAlign) % kBoxAlign;
+      char* start = PatternedShared();
       auto* barriers = reinterpret_cast<uint64_t*>(start + kStages * kStageBytes);
       return {start, barriers, barriers + kStages};
     }
