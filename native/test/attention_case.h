@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct Heads {
   int32_t heads, kv_heads, head_dim;
 };
 constexpr Heads kHeads[] = {{4, 2, 16}, {3, 1, 8}, {2, 2, 20}, {9, 3, 64}, {2, 1, 80}};
+// Those that Hopper's attention takes.
+constexpr Heads kHopperHeads[] = {{9, 3, 64}, {7, 1, 64}, {2, 2, 64}, {4, 2, 128}};
 
 // A tree as parents and lengths; lengths around the page of 64 and the panel of 16.
 struct Tree {
@@ -134,7 +137,7 @@ struct AttentionCase {
         layout(kv),
         width(heads.heads * heads.head_dim),
         kv_width(heads.kv_heads * heads.head_dim),
-        page_stride(kv_width * 2 * kPage + 32),
+        page_stride(kv_width * 2 * kPage + 2 * heads.head_dim),
         qkv(dtype, f.tokens, width + 2 * kv_width, 4, random),
         q(kv.dtype, f.tokens, width, 0, random),
         out(dtype, f.tokens, width, 2),

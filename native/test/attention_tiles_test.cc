@@ -31,15 +31,16 @@ bool IsAncestor(const AttentionArgs& args, int32_t ancestor, int32_t segment) {
 }
 
 // Every token is in one tile, and no tile leaves its block of positions.
-void ExpectCover(const AttentionArgs& args, const std::vector<AttentionTile>& tiles) {
-  EXPECT(int64_t(tiles.size()) == CountTiles(args));
+void ExpectCover(const AttentionArgs& args, const std::vector<AttentionTile>& tiles,
+                 int32_t block) {
+  EXPECT(int64_t(tiles.size()) == CountTiles(args, block));
   std::set<int64_t> rows;
   int64_t tokens = 0, expected = 0;
   int32_t longest = 0;
   for (const AttentionTile& tile : tiles) {
     const AttentionSegment& segment = args.segments[tile.segment];
     const int32_t last = tile.position + tile.count - 1;
-    EXPECT(tile.count >= 1 && tile.position / kKeyBlock == last / kKeyBlock);
+    EXPECT(tile.count >= 1 && tile.position / block == last / block);
     EXPECT(tile.position >= segment.position && last < segment.position + segment.length);
     EXPECT(tile.key_row == segment.row + tile.position - segment.position);
     for (int32_t t = 0; t < tile.count; ++t) rows.insert(tile.row + t);
@@ -52,17 +53,22 @@ void ExpectCover(const AttentionArgs& args, const std::vector<AttentionTile>& ti
     for (int32_t t = 0; t < run.count; ++t) EXPECT(rows.count(run.row + t) == 1);
   }
   EXPECT(tokens == expected && int64_t(rows.size()) == expected);
-  EXPECT(longest == LongestTile(args));
+  EXPECT(longest == LongestTile(args, block));
+}
+
+void ExpectByCost(const std::vector<AttentionTile>& tiles, int32_t block) {
+  EXPECT(std::is_sorted(tiles.begin(), tiles.end(),
+                        [&](const AttentionTile& a, const AttentionTile& b) {
+                          return a.position / block > b.position / block;
+                        }));
 }
 
 void TestCover(const AttentionArgs& args) {
-  const std::vector<AttentionTile> by_cost = TilesByCost(args);
-  ExpectCover(args, by_cost);
-  ExpectCover(args, TilesByTree(args));
-  EXPECT(std::is_sorted(by_cost.begin(), by_cost.end(),
-                        [](const AttentionTile& a, const AttentionTile& b) {
-                          return a.position / kKeyBlock > b.position / kKeyBlock;
-                        }));
+  ExpectCover(args, TilesByCost(args), kKeyBlock);
+  ExpectCover(args, TilesByTree(args), kKeyBlock);
+  ExpectCover(args, WideTilesByCost(args), kWideBlock);
+  ExpectByCost(TilesByCost(args), kKeyBlock);
+  ExpectByCost(WideTilesByCost(args), kWideBlock);
 }
 
 // The tiles whose queries see a tile's keys, by definition, are the range that it names.

@@ -1,11 +1,7 @@
-// Hopper's instructions as they are emulated, and the products that are made of them where tiles,
-// stages and blocks are several.
+// Hopper's instructions as they are emulated.
 #include "cuda/hopper.h"
 
-#include "cuda/device.h"
-#include "cuda/kernels/hopper_product.h"
 #include "error.h"
-#include "reference/linear.h"
 #include "test/backends.h"
 
 namespace {
@@ -66,6 +62,38 @@ void TestBoxes() {
   }
 }
 
+// Boxes of one row, of two, of four, one behind the other and then nothing: one box in shared
+// memory.
+void TestPieces() {
+  constexpr int kRows = 8;
+  alignas(16) static uint16_t from[kRows * kBoxCols];
+  for (int i = 0; i < kRows * kBoxCols; ++i) from[i] = uint16_t(i + 1);
+  const auto map = [&](int rows) { return MakeTensorMap({from, kRows, kBoxCols, kBoxCols, rows}); };
+  const TensorMap one = map(1), two = map(2), four = map(4);
+  for (uint64_t seed : {1, 2, 3, 4}) {
+    emulation::SetSeed(seed);
+    int wrong = 0;
+    Run(32, 2048, [&] {
+      char* to = DynamicShared();
+      auto* full = reinterpret_cast<uint64_t*>(to + kRows * kBoxLine);
+      if (threadIdx.x > 0) return;
+      InitBarrier(full, 1);
+      ArriveExpecting(full, kRows * kBoxLine);
+      CopyBox(to, one, 5, 0, full);
+      CopyBox(to + kBoxLine, four, 0, 0, full);
+      CopyBox(to + 5 * kBoxLine, two, 6, 0, full);
+      CopyBox(to + 7 * kBoxLine, one, -1, 0, full);
+      WaitBarrier(full, 0);
+      const int source[kRows] = {5, 0, 1, 2, 3, 6, 7, -1};
+      const auto* box = reinterpret_cast<const uint16_t*>(to);
+      for (int r = 0; r < kRows; ++r)
+        for (int c = 0; c < kBoxCols; ++c)
+          wrong += box[PlaceInBox(r, c)] != (source[r] < 0 ? 0 : source[r] * kBoxCols + c + 1);
+    });
+    EXPECT(wrong == 0);
+  }
+}
+
 // Two threads hand a number to and fro, each waiting for the other's phase.
 void TestPhases() {
   for (uint64_t seed : {1, 2, 3}) {
@@ -97,46 +125,79 @@ void TestPhases() {
   }
 }
 
-// A (64, 16) and B (128, 16) in shared memory, rows along the depth or along the outputs, laid down
-// element by element; the products of both are compared with plain loops.
-template <bool kAcrossA, bool kAcrossB>
-void TestProduct() {
-  const auto a = [](int row, int k) { return float((7 * row + 3 * k) % 11 - 5); };
-  const auto b = [](int col, int k) { return float((5 * k + 2 * col) % 13 - 6); };
-  static float out[64][128];
-  const auto lay = [](uint16_t* to, bool across, int output, int term, float x) {
-    const size_t at = across ? size_t(output / 64 * 64 * 64) + PlaceInBox(term, output % 64)
-                             : PlaceInBox(output, term);
-    to[at] = Bf16OfFloat(x);
-  };
-  Run(kWarpgroup, 32 << 10, [&] {
-    auto* of_a = reinterpret_cast<uint16_t*>(DynamicShared());
-    uint16_t* of_b = of_a + 64 * 64;
-    if (threadIdx.x == 0)
-      for (int k = 0; k < 16; ++k) {
-        for (int row = 0; row < 64; ++row) lay(of_a, kAcrossA, row, k, a(row, k));
-        for (int col = 0; col < 128; ++col) lay(of_b, kAcrossB, col, k, b(col, k));
-      }
-    __syncthreads();
-    float d[64];
-    const uint64_t in_a = SharedMatrix(DynamicShared(), 8192, 1024);
-    const uint64_t in_b = SharedMatrix(DynamicShared() + 8192, 8192, 1024);
-    OpenProducts();
-    MultiplyWarpgroup<kAcrossA, kAcrossB>(d, in_a, in_b, false);
-    MultiplyWarpgroup<kAcrossA, kAcrossB>(d, in_a, in_b, true);
-    CommitProducts();
-    WaitProducts<0>();
+// A (64, 16) and B (kCols, 16), small integers: sums are exact.
+float ElementOfA(int row, int k) { return float((7 * row + 3 * k) % 11 - 5); }
+float ElementOfB(int col, int k) { return float((5 * k + 2 * col) % 13 - 6); }
+
+// Lays one of them down in shared memory, rows along the depth or along the outputs.
+template <class Element>
+void Lay(char* to, bool across, int outputs, const Element& element) {
+  for (int output = 0; output < outputs; ++output)
+    for (int k = 0; k < 16; ++k) {
+      const size_t at = across ? size_t(output / 64 * 64 * 64) + PlaceInBox(k, output % 64)
+                               : PlaceInBox(output, k);
+      reinterpret_cast<uint16_t*>(to)[at] = Bf16OfFloat(element(output, k));
+    }
+}
+
+// What multiply(d, descriptor of B) leaves in d, twice the product, against plain loops.
+template <int kCols, class Multiply>
+void ExpectTwoProducts(bool across_b, const Multiply& multiply) {
+  static float out[64][kCols];
+  Run(kWarpgroup, 64 << 10, [&] {
+    char* of_b = DynamicShared() + 8192;
+    if (threadIdx.x == 0) Lay(of_b, across_b, kCols, ElementOfB);
+    float d[kCols / 2];
+    multiply(d, SharedMatrix(of_b, 8192, 1024));
     const int t = int(threadIdx.x), row = t / 32 * 16 + t % 32 / 4, col = t % 4 * 2;
-    for (int i = 0; i < 64; ++i) out[row + i / 2 % 2 * 8][col + i / 4 * 8 + i % 2] = d[i];
+    for (int i = 0; i < kCols / 2; ++i) out[row + i / 2 % 2 * 8][col + i / 4 * 8 + i % 2] = d[i];
   });
   int wrong = 0;
   for (int row = 0; row < 64; ++row)
-    for (int col = 0; col < 128; ++col) {
+    for (int col = 0; col < kCols; ++col) {
       float expected = 0;
-      for (int k = 0; k < 16; ++k) expected += 2 * a(row, k) * b(col, k);
+      for (int k = 0; k < 16; ++k) expected += 2 * ElementOfA(row, k) * ElementOfB(col, k);
       wrong += out[row][col] != expected;
     }
   EXPECT(wrong == 0);
+}
+
+// Both operands in shared memory.
+template <bool kAcrossA, bool kAcrossB>
+void TestProduct() {
+  ExpectTwoProducts<128>(kAcrossB, [](float(&d)[64], uint64_t b) {
+    if (threadIdx.x == 0) Lay(DynamicShared(), kAcrossA, 64, ElementOfA);
+    __syncthreads();
+    const uint64_t a = SharedMatrix(DynamicShared(), 8192, 1024);
+    OpenProducts();
+    MultiplyWarpgroup<kAcrossA, kAcrossB>(d, a, b, false);
+    MultiplyWarpgroup<kAcrossA, kAcrossB>(d, a, b, true);
+    CommitProducts();
+    WaitProducts<0>();
+  });
+}
+
+// A in registers, which hold it until the products are done and something else from then on.
+template <bool kAcrossB, int kCols>
+void TestRegisterProduct() {
+  for (uint64_t seed : {1, 2, 3}) {
+    emulation::SetSeed(seed);
+    ExpectTwoProducts<kCols>(kAcrossB, [](float(&d)[kCols / 2], uint64_t b) {
+      __syncthreads();
+      const int t = int(threadIdx.x), row = t / 32 * 16 + t % 32 / 4, k = t % 4 * 2;
+      uint32_t a[4];
+      for (int i = 0; i < 4; ++i) {
+        const int r = row + i % 2 * 8, first = k + i / 2 * 8;
+        a[i] = PackBf16(ElementOfA(r, first), ElementOfA(r, first + 1));
+      }
+      OpenProducts();
+      MultiplyWarpgroup<kAcrossB>(d, a, b, false);
+      MultiplyWarpgroup<kAcrossB>(d, a, b, true);
+      CommitProducts();
+      WaitProducts<0>();
+      for (uint32_t& pair : a) pair = 0;
+    });
+  }
 }
 
 void TestFaults() {
@@ -161,6 +222,16 @@ void TestFaults() {
   EXPECT(Has(FaultOf(kWarpgroup, product(false, true)), "without a fence"));
   EXPECT(Has(FaultOf(kWarpgroup, product(true, false)), "different matrices"));
   EXPECT(Has(FaultOf(64, product(true, true)), "all of its threads"));
+  EXPECT(Has(FaultOf(kWarpgroup,
+                     [] {
+                       float d[64] = {};
+                       const uint64_t of = SharedMatrix(DynamicShared() + kBoxLine, 8192, 1024);
+                       OpenProducts();
+                       MultiplyWarpgroup<false, false>(d, of, of, false);
+                       CommitProducts();
+                       WaitProducts<0>();
+                     }),
+             "top of a pattern"));
   bool found = false;  // by a seed for which the product is not done at its start
   for (uint64_t seed = 1; seed <= 8; ++seed) {
     emulation::SetSeed(seed);
@@ -169,133 +240,21 @@ void TestFaults() {
   EXPECT(found);
 }
 
-struct Shape {
-  int64_t tokens, in, out;
-};
-
-struct Products {
-  Matrix x, y, d_y, d_x;
-  OwnedWeight weight, d_weight;
-  std::vector<float> bias;
-
-  Products(DType y_type, const Shape& s) : Products(y_type, s, Random(71)) {}
-
-  void Run(const Backend& backend) {
-    backend.ops.linear(backend.device, Forward());
-    backend.ops.linear_input_grad(backend.device, InputGrad());
-    backend.ops.linear_weight_grad(backend.device, WeightGrad());
-  }
-  void RunReference() {
-    reference::Linear(Forward());
-    reference::LinearInputGrad(InputGrad());
-    reference::LinearWeightGrad(WeightGrad());
-  }
-  auto Bits() const { return std::tuple(y.bytes(), d_x.bytes(), d_weight.bytes()); }
-
- private:
-  Products(DType y_type, const Shape& s, Random random)
-      : x(DType::kBF16, s.tokens, s.in, Gap(s.in), random),
-        y(y_type, s.tokens, s.out, Gap(s.out), random),
-        d_y(DType::kBF16, s.tokens, s.out, Gap(s.out), random),
-        d_x(DType::kF32, s.tokens, s.in, Gap(s.in), random),
-        weight(DType::kBF16, s.out, s.in, random, 1 / std::sqrt(double(s.in))),
-        d_weight(DType::kF32, s.out, s.in, random),
-        bias(random.Normals(s.out)) {}
-  // Rows that the TMA can read, with something between them that it must not.
-  static int64_t Gap(int64_t cols) { return RoundUp(cols, 8) + 8 - cols; }
-  LinearArgs Forward() {
-    return {x.tensor(), weight.weight(), bias.data(), y.tensor(), y.tensor().dtype == DType::kF32};
-  }
-  LinearInputGradArgs InputGrad() { return {d_y.tensor(), weight.weight(), d_x.tensor(), false}; }
-  LinearWeightGradArgs WeightGrad() {
-    return {d_y.tensor(), x.tensor(), d_weight.weight(), nullptr};
-  }
-};
-
-// Sums of up to 600 terms of size 1 / sqrt(in), or of size 1 over tokens: partial sums below 60,
-// each rounded at 2^-24.
-constexpr Tolerance kSum = {1e-4, 1e-6};
-
-// More tiles than blocks in both directions, more steps than stages, tails of all three; two blocks
-// with wide tiles and ten with narrow ones.
-void TestProducts() {
-  for (int multiprocessors : {2, 10})
-    for (const Shape& shape : {Shape{300, 344, 602}, Shape{260, 600, 135}})
-      for (DType y_type : kComputeTypes) {
-        const Context context(std::string(Name(y_type)) + ", multiprocessors " +
-                              std::to_string(multiprocessors));
-        emulation::SetGpu(9, 0, multiprocessors);
-        OnEmulatedCuda(HopperUse::kLarge, [&](const Backend& backend) {
-          Products actual(y_type, shape), expected = actual;
-          actual.Run(backend);
-          expected.RunReference();
-          ExpectClose("y", actual.y, expected.y, For(y_type, kSum));
-          ExpectClose("d_x", actual.d_x, expected.d_x, kSum);
-          ExpectClose("d_weight", actual.d_weight, expected.d_weight, kSum);
-        });
-      }
-}
-
-void TestOrders() {
-  emulation::SetGpu(9, 0, 2);
-  const auto run = [](const Backend& backend) {
-    Products products(DType::kF32, {200, 400, 264});
-    products.Run(backend);
-    return products.Bits();
-  };
-  ExpectSameInAnyOrder("products", run, HopperUse::kLarge);
-  emulation::SetSeed(1);
-}
-
-// Which products the instructions take: the tests above would not see that none is.
-void TestTaken() {
-  emulation::SetGpu(9, 0, 1);
-  OnEmulatedCuda(HopperUse::kLarge, [](const Backend& backend) {
-    auto& device = *static_cast<Device*>(backend.device);
-    const auto takes = [&](int64_t rows, int64_t gap, HopperUse use) {
-      Random random(72);
-      const Matrix x(DType::kBF16, rows, 64, gap, random), w(DType::kBF16, 72, 64, 0, random);
-      const Matrix y(DType::kF32, rows, 72);
-      device.UseHopper(use);
-      const Operands<uint16_t> of{ViewOf<uint16_t>(x.tensor()), ViewOf<uint16_t>(w.tensor()), rows,
-                                  72, 64};
-      return MultiplyByHopper<Along::kDepth, Along::kDepth>(device, of,
-                                                            {y.tensor(), nullptr, false});
-    };
-    EXPECT(takes(65, 0, HopperUse::kLarge) && takes(65, 8, HopperUse::kLarge));
-    EXPECT(!takes(64, 0, HopperUse::kLarge) && takes(1, 0, HopperUse::kAlways));
-    EXPECT(!takes(65, 4, HopperUse::kAlways) && !takes(0, 0, HopperUse::kAlways));
-    EXPECT(!takes(65, 0, HopperUse::kNever));
-  });
-}
-
-void TestChoice() {
-  const auto choice = [](int major, bool exact) {
-    emulation::SetGpu(major, 0, 1);
-    CudaBackend gpu(0, exact);
-    EXPECT(gpu.table().exact == exact);  // the stand-in for cuBLASLt is always there
-    return gpu.device().hopper();
-  };
-  EXPECT(choice(9, false) == HopperUse::kLarge);
-  EXPECT(choice(9, true) == HopperUse::kNever);
-  EXPECT(choice(8, false) == HopperUse::kNever);
-  EXPECT(choice(10, false) == HopperUse::kNever);
-}
-
 }  // namespace
 
 int main() {
   if (!kEmulateCuda) return 0;
   TestBoxes();
+  TestPieces();
   TestPhases();
   TestProduct<false, false>();
   TestProduct<false, true>();
   TestProduct<true, false>();
   TestProduct<true, true>();
+  TestRegisterProduct<false, 64>();
+  TestRegisterProduct<true, 64>();
+  TestRegisterProduct<false, 128>();
+  TestRegisterProduct<true, 128>();
   TestFaults();
-  TestProducts();
-  TestOrders();
-  TestTaken();
-  TestChoice();
   return Report();
 }

@@ -42,13 +42,12 @@ void ExpectAttention(const Backend& backend, const Forest& forest, const Heads& 
   ExpectClose("d_v", actual.d_v, expected.d_v, sums);
 }
 
-void TestAttention(const Backend& backend) {
+void TestAttention(const Backend& backend, std::span<const Heads> all, DType dtype) {
   for (size_t tree = 0; tree < std::size(kTrees); ++tree)
-    for (const Heads& heads : kHeads)
-      for (DType dtype : kComputeTypes) {
-        const Context context("attention " + Label(heads, tree) + " " + Name(dtype));
-        ExpectAttention(backend, Forest(kTrees[tree]), heads, dtype);
-      }
+    for (const Heads& heads : all) {
+      const Context context("attention " + Label(heads, tree));
+      ExpectAttention(backend, Forest(kTrees[tree]), heads, dtype);
+    }
 }
 
 // What GPU kernels have a width of their own for: up to 128 and up to 256; more heads in a group
@@ -70,28 +69,26 @@ void TestShapes(const Backend& backend) {
 }
 
 // A device may keep the tables of a batch: calls that name one have the bits of calls that do not.
-void TestBatches(const Backend& backend) {
-  const Heads heads = kHeads[0];
-  for (DType dtype : kComputeTypes)
-    for (size_t tree : {3, 3, 2, 4}) {
-      const Context context("batch of tree " + std::to_string(tree) + " " + Name(dtype));
-      const Forest forest(kTrees[tree]);
-      AttentionCase named(backend, forest, heads, dtype, 57);
-      AttentionCase unnamed(backend, forest, heads, dtype, 57);
-      for (AttentionCase* c : {&named, &unnamed}) {
-        AttentionBackwardArgs args = c->Backward();
-        args.forward.batch = c == &named ? 100 + tree : 0;
-        backend.ops.attention(backend.device, args.forward);
-        backend.ops.attention_backward(backend.device, args);
-      }
-      EXPECT(named.out == unnamed.out && named.d_q == unnamed.d_q);
-      EXPECT(named.d_k == unnamed.d_k && named.d_v == unnamed.d_v);
+void TestBatches(const Backend& backend, const Heads& heads, DType dtype) {
+  for (size_t tree : {3, 3, 2, 4}) {
+    const Context context("batch of tree " + std::to_string(tree));
+    const Forest forest(kTrees[tree]);
+    AttentionCase named(backend, forest, heads, dtype, 57);
+    AttentionCase unnamed(backend, forest, heads, dtype, 57);
+    for (AttentionCase* c : {&named, &unnamed}) {
+      AttentionBackwardArgs args = c->Backward();
+      args.forward.batch = c == &named ? 100 + tree : 0;
+      backend.ops.attention(backend.device, args.forward);
+      backend.ops.attention_backward(backend.device, args);
     }
+    EXPECT(named.out == unnamed.out && named.d_q == unnamed.d_q);
+    EXPECT(named.d_k == unnamed.d_k && named.d_v == unnamed.d_v);
+  }
 }
 
 // Decoding asks for one token at a time, prefill in any pieces, without lse: the same bits.
-void TestPieces(const Backend& backend, DType dtype) {
-  for (const Heads& heads : kHeads)
+void TestPieces(const Backend& backend, std::span<const Heads> all, DType dtype) {
+  for (const Heads& heads : all)
     for (int32_t piece : {1, 3, 16, 50}) {
       const Context context("pieces of " + std::to_string(piece) + " " + Label(heads, 3));
       const Forest forest(kTrees[3]);
@@ -120,13 +117,13 @@ void TestPieces(const Backend& backend, DType dtype) {
 }
 
 // One path of 150 tokens, uncut and cut: the outputs are equal bit for bit.
-void TestCuts(const Backend& backend, DType dtype) {
+void TestCuts(const Backend& backend, std::span<const Heads> all, DType dtype) {
   const Tree uncut{{-1}, {150}};
   const Tree cuts[] = {{{-1, 0}, {64, 86}},
                        {{-1, 0}, {1, 149}},
                        {{-1, 0}, {149, 1}},
                        {{-1, 0, 1, 2, 3}, {7, 60, 16, 1, 66}}};
-  for (const Heads& heads : kHeads)
+  for (const Heads& heads : all)
     for (const Tree& tree : cuts) {
       const Context context("cut " + Label(heads, size_t(&tree - cuts)));
       const Forest one(uncut), many(tree);
@@ -150,16 +147,18 @@ void TestCuts(const Backend& backend, DType dtype) {
     }
 }
 
-void TestThreads() {
+auto BitsOf(const Backend& backend, const Heads& heads, DType dtype) {
   const Forest forest(kTrees[3]);
+  AttentionCase c(backend, forest, heads, dtype, 56);
+  backend.ops.attention(backend.device, c.Forward());
+  backend.ops.attention_backward(backend.device, c.Backward());
+  return std::tuple(c.out.bytes(), c.lse, c.d_q.bytes(), c.d_k.bytes(), c.d_v.bytes());
+}
+
+void TestThreads() {
   for (DType dtype : kComputeTypes)
     for (const Heads& heads : kHeads) {
-      const auto run = [&](const Backend& backend) {
-        AttentionCase c(backend, forest, heads, dtype, 56);
-        backend.ops.attention(backend.device, c.Forward());
-        backend.ops.attention_backward(backend.device, c.Backward());
-        return std::tuple(c.out.bytes(), c.lse, c.d_q.bytes(), c.d_k.bytes(), c.d_v.bytes());
-      };
+      const auto run = [&](const Backend& backend) { return BitsOf(backend, heads, dtype); };
       ExpectSameOnThreads("attention " + Label(heads, 3), run);
       // 16-byte copies and copies of single elements.
       if (heads.head_dim == 64 || heads.head_dim == 20)
@@ -167,19 +166,44 @@ void TestThreads() {
     }
 }
 
+// By Hopper's instructions, whose P is rounded as that of the other kernel. A path of more blocks
+// than its ring has stages, whose pages and blocks begin apart.
+void TestHopper(const Backend& backend) {
+  const DType dtype = DType::kBF16;
+  TestAttention(backend, kHopperHeads, dtype);
+  TestBatches(backend, kHopperHeads[0], dtype);
+  TestPieces(backend, kHopperHeads, dtype);
+  TestCuts(backend, kHopperHeads, dtype);
+  const Forest forest({{-1, 0}, {300, 90}});
+  for (const Heads& heads : {Heads{3, 1, 64}, Heads{1, 1, 128}}) {
+    const Context context("long " + Label(heads, 0));
+    ExpectAttention(backend, forest, heads, dtype);
+  }
+}
+
+void TestHopperOrders() {
+  for (const Heads& heads : kHopperHeads)
+    ExpectSameInAnyOrder(
+        "attention " + Label(heads, 3),
+        [&](const Backend& backend) { return BitsOf(backend, heads, DType::kBF16); },
+        cuda::HopperUse::kAlways);
+}
+
 }  // namespace
 
 int main() {
   OnEveryBackend([](const Backend& backend) {
-    TestAttention(backend);
     TestShapes(backend);
-    TestBatches(backend);
     for (DType dtype : kComputeTypes) {
       const Context context(Name(dtype));
-      TestPieces(backend, dtype);
-      TestCuts(backend, dtype);
+      TestAttention(backend, kHeads, dtype);
+      TestBatches(backend, kHeads[0], dtype);
+      TestPieces(backend, kHeads, dtype);
+      TestCuts(backend, kHeads, dtype);
     }
   });
   TestThreads();
+  OnEmulatedCuda(cuda::HopperUse::kAlways, TestHopper);
+  TestHopperOrders();
   return Report();
 }

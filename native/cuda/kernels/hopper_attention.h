@@ -7,6 +7,22 @@
 
 namespace alignlab::cuda {
 
+constexpr int kGroupRows = 64;  // of a warpgroup
+
+// As many warpgroups multiply as have the registers for it: 32 + 3 * 160 or 40 + 2 * 232 of the 512
+// that a multiprocessor has for a thread of each warpgroup.
+template <int kWidth>
+struct HopperAttendShape {
+  static constexpr int kGroups = kWidth == 64 ? 3 : 2;
+  static constexpr int kThreads = (1 + kGroups) * kWarpgroup;
+  static constexpr int kCopying = kWidth == 64 ? 32 : 40, kMultiplying = kWidth == 64 ? 160 : 232;
+};
+
+// Rows of a tile are cut into `count` parts of `rows` rows, of a block each.
+struct TileParts {
+  int count, rows;
+};
+
 // The pages of a layer as a matrix of one token and head a row, keys or values, to be read in boxes
 // of 1, 2, 4 .. 64 rows.
 struct KeyBoxes {
@@ -118,8 +134,8 @@ struct KeyCopies {
   }
 };
 
-// 64 rows of a tile, queries in registers. Of the two rows of a thread: the largest score so far,
-// and its share of the sum of 2^(scale (score - max)), scale as of powers of 2.
+// A warpgroup's rows of a tile, queries in registers. Of the two rows of a thread: the largest
+// score so far, and its share of the sum of 2^(scale (score - max)), scale as of powers of 2.
 template <int kWidth>
 struct AttendRows {
   using Ring = KeyRing<kWidth>;
@@ -150,27 +166,29 @@ struct AttendRows {
     return int(threadIdx.x) % kWarpgroup / kWarp * 16 + int(threadIdx.x) % kWarp / 4 + 8 * h;
   }
 
+  // The descriptor of a later piece: the distance, in units of 16 bytes, is added to the address,
+  // which stays inside its bits, so without a carry that would cost instructions.
+  __device__ __forceinline__ static uint64_t Further(uint64_t matrix, int bytes) {
+    return matrix >> 32 << 32 | (uint32_t(matrix) + uint32_t(bytes / 16));
+  }
   __device__ __forceinline__ void StartScores(const char* keys) {
+    const uint64_t first = SharedMatrix(keys, 16, 8 * kBoxLine);
     OpenProducts();
     ALIGNLAB_UNROLL
-    for (int k = 0; k < kWidth / kTerms; ++k) {
-      const int column = k * kTerms;
-      MultiplyWarpgroup<false>(s, q[k],
-                               SharedMatrix(keys + column / kBoxCols * Ring::kColumnBytes +
-                                                column % kBoxCols * int(sizeof(uint16_t)),
-                                            16, 8 * kBoxLine),
-                               k > 0);
-    }
+    for (int k = 0; k < kWidth; k += kTerms)
+      MultiplyWarpgroup<false>(
+          s, q[k / kTerms],
+          Further(first, k / kBoxCols * Ring::kColumnBytes + k % kBoxCols * int(sizeof(uint16_t))),
+          k > 0);
     CommitProducts();
   }
   // o = P V, or added to o.
   __device__ __forceinline__ void StartOutputs(const char* values, bool add) {
+    const uint64_t first = SharedMatrix(values, Ring::kColumnBytes, 8 * kBoxLine);
     OpenProducts();
     ALIGNLAB_UNROLL
-    for (int k = 0; k < kKeyBlock / kTerms; ++k)
-      MultiplyWarpgroup<true>(
-          o, p[k], SharedMatrix(values + k * kTerms * kBoxLine, Ring::kColumnBytes, 8 * kBoxLine),
-          add || k > 0);
+    for (int k = 0; k < kKeyBlock; k += kTerms)
+      MultiplyWarpgroup<true>(o, p[k / kTerms], Further(first, k * kBoxLine), add || k > 0);
     CommitProducts();
   }
 
@@ -221,27 +239,32 @@ struct AttendRows {
   // multiplied while the one before it multiplies values, and turned into probabilities under that.
   __device__ __forceinline__ void Attend(const Ring& ring, float scale, int32_t last,
                                          int32_t masked) {
-    RingPlace at;
+    RingPlace at, next;
+    next.Next(Ring::kStages);
     WaitBarrier(ring.keys_full + at.stage, at.parity);
     StartScores(ring.Keys(at.stage));
     WaitProducts<0>();
     ReadProducts(s);
     Softmax(scale, 0, masked <= 0);
     PackProbabilities();
+    if (last > 0) WaitBarrier(ring.keys_full + next.stage, next.parity);
     ALIGNLAB_KEEP_LOOP
     for (int32_t block = 1; block <= last; ++block) {
-      const RingPlace values = at;
-      at.Next(Ring::kStages);
-      WaitBarrier(ring.keys_full + at.stage, at.parity);
-      StartScores(ring.Keys(at.stage));
-      WaitBarrier(ring.values_full + values.stage, values.parity);
-      StartOutputs(ring.Values(values.stage), block > 1);
+      StartScores(ring.Keys(next.stage));
+      WaitBarrier(ring.values_full + at.stage, at.parity);
+      StartOutputs(ring.Values(at.stage), block > 1);
       WaitProducts<1>();
       ReadProducts(s);
       Softmax(scale, block, masked <= block);
+      const int read = at.stage;
+      at = next;
+      next.Next(Ring::kStages);
+      // Here, because ptxas moves a wait for products up to the last branch, over the softmax that
+      // is to run under them.
+      if (block < last) WaitBarrier(ring.keys_full + next.stage, next.parity);
       WaitProducts<0>();
       ReadProducts(o);
-      ring.Release(values.stage);
+      ring.Release(read);
       Rescale();
       PackProbabilities();
     }
