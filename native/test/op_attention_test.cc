@@ -203,7 +203,9 @@ int main() {
     }
   });
   TestThreads();
+  cuda::emulation::SetGpu(9, 0, 3);  // blocks, of which each has several parts of tiles
   OnEmulatedCuda(cuda::HopperUse::kAlways, TestHopper);
+  cuda::emulation::SetGpu(9, 0, 1);
   TestHopperOrders();
   return Report();
 }

@@ -11,41 +11,39 @@ namespace alignlab::cuda {
 
 namespace {
 
+// As many blocks as multiprocessors: keys of the next part are copied while this one is finished.
 template <int kWidth>
 __global__ void __launch_bounds__(HopperAttendShape<kWidth>::kThreads, 1)
     HopperAttendKernel(const __grid_constant__ KeyBoxes boxes, AttentionView<uint16_t> v,
                        TileParts parts) {
 #if ALIGNLAB_HOPPER
   using Shape = HopperAttendShape<kWidth>;
-  // Parts of a tile, then key/value heads, then tiles: those with most keys first.
-  const int part = int(blockIdx.x) % parts.count, kv_heads = v.heads / v.group;
-  const int kv_head = int(blockIdx.x) / parts.count % kv_heads;
-  const AttentionTile tile = v.tiles[int(blockIdx.x) / parts.count / kv_heads];
-  const int begin = part * parts.rows, rows = tile.count * v.group;
-  if (begin >= rows) return;
-  const int end = begin + parts.rows < rows ? begin + parts.rows : rows;
-  const auto block_of = [&](int row) { return (tile.position + row / v.group) / kKeyBlock; };
-
   const auto ring = KeyRing<kWidth>::OfBlock();
-  if (threadIdx.x == 0) ring.Init(int(CeilDiv(end - begin, kGroupRows)));
+  if (threadIdx.x == 0) ring.Init(Shape::kGroups);
   __syncthreads();
+  RingPlace at;
   if (threadIdx.x < kWarpgroup) {
     KeepRegisters<Shape::kCopying>();
     if (threadIdx.x > 0) return;
-    KeyCopies<kWidth>{ring, boxes, v, tile, kv_head}.CopyAll(block_of(end - 1));
+    const KeyCopies<kWidth> copies{ring, boxes, v};
+    ForEachPart(v, parts, [&](const TilePart& part) { copies.CopyPart(at, part); });
   } else {
-    const int first = begin + (int(threadIdx.x) / kWarpgroup - 1) * kGroupRows;
-    if (first >= end) return;
     TakeRegisters<Shape::kMultiplying>();
+    const int place = (int(threadIdx.x) / kWarpgroup - 1) * kGroupRows;
     const float scale = v.scale * kLog2E;
-    AttendRows<kWidth> group;
-    group.LoadQueries(v, tile, kv_head, first);
-    // Other warpgroups may see one block more. Nobody waits for this one to release it: a ring has
-    // more stages.
-    static_assert(kWideBlock / kKeyBlock <= KeyRing<kWidth>::kStages);
-    const int last_row = first + kGroupRows < end ? first + kGroupRows - 1 : end - 1;
-    group.Attend(ring, scale, block_of(last_row), block_of(first));
-    group.Write(v, tile, kv_head, first, scale);
+    ForEachPart(v, parts, [&](const TilePart& part) {
+      const int first = part.begin + place;
+      int32_t last = -1;
+      if (first < part.end) {
+        const int after = first + kGroupRows < part.end ? first + kGroupRows : part.end;
+        last = part.LastBlock(after - 1);
+        AttendRows<kWidth> rows;
+        rows.LoadQueries(v, part, first);
+        rows.Attend(ring, at, scale, last, part.LastBlock(first));
+        rows.Write(v, part, first, scale);
+      }
+      ring.Skip(at, part.LastBlock(part.end - 1) - last);
+    });
   }
 #endif
 }
@@ -86,13 +84,14 @@ void Start(Device& device, const AttentionArgs& args, const KeyBoxes& boxes,
            AttentionView<uint16_t> v) {
   using Shape = HopperAttendShape<kWidth>;
   v.tiles = BatchTable(device, BatchArray::kWideTiles, args, WideTilesByCost);
-  // Units of a warpgroup's rows, in blocks as equal as they can be.
+  // Units of a warpgroup's rows, in parts as equal as they can be.
   const int64_t units = CeilDiv(int64_t(LongestTile(args, kWideBlock)) * v.group, kGroupRows);
-  const int64_t count = CeilDiv(units, Shape::kGroups);
-  const int64_t blocks = CountTiles(args, kWideBlock) * args.kv.kv_heads * count;
-  if (blocks == 0) return;
-  const TileParts parts{int(count), int(CeilDiv(units, count)) * kGroupRows};
-  Launch(device, HopperAttendKernel<kWidth>, {blocks}, Shape::kThreads,
+  const int64_t of_tile = CeilDiv(units, Shape::kGroups);
+  const int64_t all = CountTiles(args, kWideBlock) * args.kv.kv_heads * of_tile;
+  if (all == 0) return;
+  const TileParts parts{int(all), int(of_tile), int(CeilDiv(units, of_tile)) * kGroupRows};
+  Launch(device, HopperAttendKernel<kWidth>,
+         {std::min<int64_t>(all, device.properties().multiprocessors)}, Shape::kThreads,
          KeyRing<kWidth>::kSharedBytes, boxes, v, parts);
 }
 
