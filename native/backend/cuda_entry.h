@@ -11,7 +11,7 @@ struct CudaDeviceDescription {
   int32_t major, minor;  // compute capability
   int32_t multiprocessors;
   uint64_t total_bytes, free_bytes;
-  char fast[64];  // where large products go on a device that need not be exact; "": it is exact
+  char fast[64];  // what large products and attention go to that need not be exact; "": nothing
 };
 
 // Bytes of the device that a backend's models and operations hold, and the most that they held.
@@ -25,7 +25,7 @@ struct CudaEntry {
   int (*device_count)();  // 0 without a driver; does not throw
   void (*describe)(int ordinal, CudaDeviceDescription* description);
   // A device and its table, for one thread at a time, until it is closed. When it need not be
-  // exact, large products go to what is faster, where the machine has it.
+  // exact, large products and attention go to what is faster, where the machine has it.
   const Backend* (*open)(int ordinal, bool exact);
   void (*close)(const Backend* backend);
   CudaMemoryUse (*memory_use)(const Backend* backend);  // from any thread; does not throw

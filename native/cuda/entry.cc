@@ -18,8 +18,10 @@ void Describe(int ordinal, CudaDeviceDescription* out) {
   out->free_bytes = Runtime(ordinal).FreeBytes();
   Device fast(ordinal, /*exact=*/false);
   const Cublas* cublas = fast.cublas();
-  const std::string name = cublas ? "cuBLASLt " + cublas->Version() : "Hopper's instructions";
-  std::snprintf(out->fast, sizeof out->fast, "%s", fast.exact() ? "" : name.c_str());
+  std::string names = cublas ? "cuBLASLt " + cublas->Version() : "";
+  if (fast.hopper() != HopperUse::kNever)
+    names += std::string(cublas ? " and " : "") + "Hopper's instructions";
+  std::snprintf(out->fast, sizeof out->fast, "%s", names.c_str());
 }
 
 const Backend* Open(int ordinal, bool exact) { return &(new CudaBackend(ordinal, exact))->table(); }

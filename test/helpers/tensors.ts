@@ -47,3 +47,13 @@ export const weightBytes = (model: LanguageModel): Promise<Buffer> =>
     await model.save(join(folder, 'model'), { dtype: 'F32', maxShardBytes: Infinity });
     return readFile(join(folder, 'model', 'model.safetensors'));
   });
+
+const norm = (values: Float32Array): number => Math.hypot(...values);
+
+/** Largest distance of a tensor from its other, by the norm of all of them. */
+export const distance = (a: Tensors, b: Tensors): number => {
+  const whole = Math.hypot(...[...b.values()].map(norm));
+  return Math.max(
+    ...[...a].map(([name, x]) => norm(x.map((value, i) => value - b.get(name)![i]!)) / whole),
+  );
+};

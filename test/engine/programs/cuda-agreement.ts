@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { promptWithResponses } from '../../../src/engine/batch.js';
 import { cudaInfo } from '../../../src/engine/device.js';
 import { LanguageModel } from '../../../src/engine/model.js';
-import { type Tensors, gradientsOf, weightsOf } from '../../helpers/tensors.js';
+import { distance, gradientsOf, weightsOf } from '../../helpers/tensors.js';
 
 // No size is a multiple of what kernels work in.
 const decoder = {
@@ -39,16 +39,6 @@ const bits = (values: Float32Array): string => Buffer.from(values.slice().buffer
 
 const largest = (a: Float32Array, b: Float32Array): number =>
   a.reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i]!)), 0);
-
-const norm = (values: Float32Array): number => Math.hypot(...values);
-
-/** Largest distance of a tensor from its other, by the norm of all of them. */
-const distance = (a: Tensors, b: Tensors): number => {
-  const whole = Math.hypot(...[...b.values()].map(norm));
-  return Math.max(
-    ...[...a].map(([name, x]) => norm(x.map((value, i) => value - b.get(name)![i]!)) / whole),
-  );
-};
 
 const prompts = [Int32Array.of(3, 9, 4), Int32Array.from({ length: 66 }, (_, i) => (i * 5) % 17)];
 
