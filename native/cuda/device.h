@@ -72,10 +72,10 @@ bool HopperRuns(Device& device);
 class Device {
  public:
   // Exact: a row's bits do not depend on its batch. Else large products go to cuBLASLt, where the
-  // machine has it, or else to Hopper's instructions, where the device has them. An exact device
-  // does without them until a GPU has shown two things: that their results depend neither on a
-  // tile's width nor on a row's place in it, and that they round like the m16n8k16 products of
-  // attention and of small batches.
+  // machine has it, or else to Hopper's instructions, where the device has them, and attention of
+  // long runs to these in any case. An exact device does without them until a GPU has shown two
+  // things: that their results depend neither on a tile's width nor on a row's place in it, and
+  // that they round like the m16n8k16 products of attention and of small batches.
   explicit Device(int ordinal, bool exact = true, CudaBackend* owner = nullptr);
 
   CudaBackend* owner() const { return owner_; }

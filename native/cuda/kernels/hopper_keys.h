@@ -18,8 +18,8 @@ struct HopperAttendShape {
   static constexpr int kCopying = kWidth == 64 ? 32 : 40, kMultiplying = kWidth == 64 ? 160 : 232;
 };
 
-// Each tile's rows, for each key/value head, are cut into `of_tile` parts of `rows` rows; all parts
-// of a tile with fewer rows need not have some.
+// Each tile's rows, for each key/value head, are cut into `of_tile` parts of `rows` rows. A tile
+// that is shorter than the longest has parts with fewer rows, or with none.
 struct TileParts {
   int all, of_tile, rows;
 };
