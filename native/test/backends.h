@@ -53,6 +53,16 @@ void OnDevice(const Body& body) {
   body(*device);
 }
 
+// The same when it need not be exact.
+template <class Body>
+void OnFastDevice(const Body& body) {
+  const Backend* device = test_device.fast();
+  if (!device) return;
+  const Context context("cuda, fast");
+  const PanelsOf panels(*device);
+  body(*device);
+}
+
 // body(table) for each instruction set and for the CUDA backend, emulated and real. What depends on
 // panels has to be made inside.
 template <class Body>

@@ -22,8 +22,17 @@ class TestDevice {
   }
   // Null where there is none.
   const Backend* backend() const { return backend_; }
+  // The same GPU when it need not be exact.
+  const Backend* fast() const {
+    static const Backend* const fast = backend_ ? OpenForGood(/*exact=*/false) : nullptr;
+    return fast;
+  }
 
  private:
+  // Never closed: when a program ends, what the library itself needs may be gone first.
+  static const Backend* OpenForGood(bool exact) {
+    return (new auto(CudaLibrary::Get().Open(0, exact)))->get();
+  }
   std::string Open() {
 #if defined(ALIGNLAB_BUILT_CUDA_LIBRARY)
     struct stat status;
@@ -39,8 +48,7 @@ class TestDevice {
       const bool emulated = name_.rfind("emulated", 0) == 0;  // it reads the host's memory anyway
       const std::string reason = emulated ? "" : ShareHeapWithDevice(0);
       if (!reason.empty()) return "left out: " + reason;
-      // Never closed: when a program ends, what the library itself needs may be gone first.
-      backend_ = (new auto(library.Open(0, /*exact=*/true)))->get();
+      backend_ = OpenForGood(/*exact=*/true);
     } catch (const Error& error) {
       return std::string("left out: ") + error.what();
     }
