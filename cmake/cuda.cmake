@@ -5,6 +5,7 @@ set(ALIGNLAB_CUDA_ARCHITECTURES "80-real;89-real;90a-real;100-real;120" CACHE ST
     "Architectures of the CUDA library; the last one as PTX, too")
 
 set(cuda ${CMAKE_CURRENT_LIST_DIR}/../native/cuda)
+set(CMAKE_CUDA_VISIBILITY_PRESET hidden) # as that of C++
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${cuda}/kernels/*.cu)
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${cuda}/*.cc)
 list(FILTER cuda_sources EXCLUDE REGEX "/(entry|cublas_check)\\.cc$")

@@ -1,5 +1,5 @@
 // npm run build: the addon and dist/.  npm run build:native: the addon alone
-// npm run build:cuda: the library for GPUs, where nvcc is; the five architectures take a quarter of an hour.
+// npm run build:cuda: the library for GPUs, where nvcc is; the five architectures take minutes.
 // (build.mjs native [tests|bench|cuda] [--asan] for the others; build.mjs tools only installs).
 import { chmodSync, rmSync } from 'node:fs';
 import path from 'node:path';

@@ -1,12 +1,15 @@
 // Milliseconds of one update of the control learners at HalfCheetah's sizes (17 observed numbers, 6
 // actions), medians over rounds: by the clock, and in processor time, which other programs disturb
-// less. Options: --threads N (1), --members N (1), --rounds N (7), --algorithm NAME (all), --size
-// HIDDENxBATCH (256x256, 128x128).
+// less; and the share of the time in which the products alone would be done at the rate that
+// multiply-adds on registers reach, measured in the same rounds. Options: --threads N (1),
+// --members N (1), --rounds N (7), --algorithm NAME (all), --size HIDDENxBATCH (256x256, 128x128).
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/learner.h"
@@ -80,6 +83,59 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// The backend's table, whose products count their operations before they do them.
+class CountedProducts {
+ public:
+  explicit CountedProducts(const Backend& backend) : table_(backend) {
+    ops_ = &backend.ops;
+    table_.ops.linear = [](void* device, const LinearArgs& a) {
+      Count(a.x.rows, a.weight);
+      ops_->linear(device, a);
+    };
+    table_.ops.linear_input_grad = [](void* device, const LinearInputGradArgs& a) {
+      Count(a.d_y.rows, a.weight);
+      ops_->linear_input_grad(device, a);
+    };
+    table_.ops.linear_weight_grad = [](void* device, const LinearWeightGradArgs& a) {
+      Count(a.d_y.rows, a.d_weight);
+      ops_->linear_weight_grad(device, a);
+    };
+  }
+  const Backend& table() const { return table_; }
+  // Since the last call.
+  static double Take() { return std::exchange(operations_, 0); }
+
+ private:
+  static void Count(int64_t rows, const Weight& w) {
+    operations_ += 2.0 * double(rows) * double(w.rows) * double(w.cols);
+  }
+  static inline const Operations* ops_ = nullptr;
+  static inline double operations_ = 0;
+  Backend table_;
+};
+
+// Operations of the products in one update of a member, on one thread.
+double OperationsOf(const Backend& backend, void* single, const Kind& kind, int64_t hidden,
+                    int64_t batch) {
+  const CountedProducts counted(backend);
+  const ControlSettings settings = Settings(kind, hidden, batch, 1);
+  const Columns real(*backend.control, single, settings.needs_real() ? kRows : 0, 1);
+  const Columns sim(*backend.control, single, kRows, 2);
+  ControlLearner learner(counted.table(), single, settings, real.view());
+  learner.Push(0, sim.view());
+  CpuBackend one(1);
+  CpuLanes lane(one.pool());
+  CountedProducts::Take();
+  learner.Update(1, lane, CancelToken());
+  return CountedProducts::Take();
+}
+
+double SecondsOf(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 void Measure(const Kind& kind, int64_t hidden, int64_t batch, int threads, int64_t members,
              int rounds) {
   CpuBackend backend(threads);
@@ -96,18 +152,24 @@ void Measure(const Kind& kind, int64_t hidden, int64_t batch, int threads, int64
   const int64_t updates = std::max<int64_t>(2, int64_t(35 / (size * kind.cost * double(members))));
   CancelToken never;
   learner.Update(2, lanes, never);
-  std::vector<double> wall, cpu;
+  std::vector<double> wall, cpu, rate;
   for (int round = 0; round < rounds; ++round) {
-    const auto start = std::chrono::steady_clock::now();
     const std::clock_t used = std::clock();
-    learner.Update(updates, lanes, never);
+    const double seconds = SecondsOf([&] { learner.Update(updates, lanes, never); });
     cpu.push_back(1e3 * double(std::clock() - used) / CLOCKS_PER_SEC / double(updates));
-    const std::chrono::duration<double, std::milli> passed =
-        std::chrono::steady_clock::now() - start;
-    wall.push_back(passed.count() / double(updates));
+    wall.push_back(1e3 * seconds / double(updates));
+    int64_t operations = 0;
+    const double burnt = SecondsOf([&] {
+      operations = backend.table().ops.burn(backend.table().device, DType::kF32, 1 << 20);
+    });
+    rate.push_back(double(operations) / burnt);
   }
-  std::printf("%-6s %4d x %-4d %2d threads %2d members %9.2f ms %9.2f ms of processor time\n",
-              kind.name, int(hidden), int(batch), threads, int(members), Median(wall), Median(cpu));
+  const double all = OperationsOf(backend.table(), single, kind, hidden, batch) * double(members);
+  std::printf(
+      "%-6s %4d x %-4d %2d threads %2d members %9.2f ms %9.2f ms of processor time, %5.1f %% of "
+      "the limit\n",
+      kind.name, int(hidden), int(batch), threads, int(members), Median(wall), Median(cpu),
+      100 * all / Median(rate) / (1e-3 * Median(wall)));
   std::fflush(stdout);
 }
 

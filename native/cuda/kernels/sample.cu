@@ -96,7 +96,10 @@ __device__ inline int64_t Draw(const SampleRow& row, TokenSet& set, uint64_t& to
                    [&](float d, uint32_t) { return set.ProbabilityOf(d); });
 }
 
-__global__ void __launch_bounds__(1024) SampleKernel(SampleView args, int64_t first_row) {
+// With more, or without saying that one block is enough, ptxas spills on sm_100 and later.
+constexpr int64_t kMostThreads = 512;
+
+__global__ void __launch_bounds__(kMostThreads, 1) SampleKernel(SampleView args, int64_t first_row) {
   __shared__ TokenMemory memory;
   const int64_t r = first_row + blockIdx.x;
   const SampleRow row = args.rows[r];
@@ -129,7 +132,7 @@ float UnitFor(int64_t vocabulary) {
 // Threads enough for 32 tokens each: how many there are does not change the result.
 int ThreadsFor(int64_t vocabulary) {
   const int64_t threads = RoundUp(CeilDiv(vocabulary, 32), kWarp);
-  return int(threads < 1024 ? threads : 1024);
+  return int(threads < kMostThreads ? threads : kMostThreads);
 }
 
 SampleView ViewOf(const Operation& op, const SampleArgs& args, int64_t rows_of_launch) {
