@@ -107,7 +107,7 @@ class CountedProducts {
 
  private:
   static void Count(int64_t rows, const Weight& w) {
-    operations_ += 2.0 * double(rows) * double(w.rows) * double(w.cols);
+    operations_ += 2.0 * double(rows) * double(w.out) * double(w.in);
   }
   static inline const Operations* ops_ = nullptr;
   static inline double operations_ = 0;
