@@ -99,7 +99,8 @@ __device__ inline int64_t Draw(const SampleRow& row, TokenSet& set, uint64_t& to
 // With more, or without saying that one block is enough, ptxas spills on sm_100 and later.
 constexpr int64_t kMostThreads = 512;
 
-__global__ void __launch_bounds__(kMostThreads, 1) SampleKernel(SampleView args, int64_t first_row) {
+__global__ void __launch_bounds__(kMostThreads, 1)
+    SampleKernel(SampleView args, int64_t first_row) {
   __shared__ TokenMemory memory;
   const int64_t r = first_row + blockIdx.x;
   const SampleRow row = args.rows[r];
