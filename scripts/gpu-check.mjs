@@ -99,7 +99,7 @@ function openDevice(asked) {
 async function checkOperations(steps) {
   // Learners, too, but for what is about the CPU's threads.
   const tests = readdirSync(path.join(root, 'native/test')).filter((file) =>
-    /^(op|control(?!_learner))_.*_test\.cc$/.test(file),
+    /^((op|control(?!_learner))_.*|step)_test\.cc$/.test(file),
   );
   for (const test of tests.map((file) => path.basename(file, '.cc'))) {
     const env = { ALIGNLAB_TEST_BACKENDS: 'device' };

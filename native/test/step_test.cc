@@ -1,5 +1,5 @@
-// Steps of the CUDA backend, emulated: what is noted gives the bits of what is started singly, one
-// graph serves steps that differ in their arguments, and a step that is given up leaves no trace.
+// Steps of the CUDA backend: what is noted gives the bits of what is started singly, one graph
+// serves steps that differ in their arguments, and a step that is given up leaves no trace.
 #include <vector>
 
 #include "backend/buffer.h"
@@ -90,7 +90,15 @@ void ExpectStepEqualsSingly(Small& noted, Small& singly, const std::vector<int32
   EXPECT(noted.logprob == singly.logprob && noted.processed == singly.processed);
 }
 
-void TestSteps(const Backend& table) {
+// Steps of which each differs from the one before, on a GPU too.
+void TestBits(const Backend& table) {
+  Small noted(table), singly(table);
+  for (const float scale : {0.5f, 0.5f, -2.0f})
+    for (const int64_t rows : {5, 5, 9, 4000, 6})
+      ExpectStepEqualsSingly(noted, singly, Ids(rows, int32_t(rows) % 5), scale);
+}
+
+void TestGraph(const Backend& table) {
   Small noted(table), singly(table);
   const cuda::StepGraph& graph = GraphOf(table);
   ExpectStepEqualsSingly(noted, singly, Ids(5, 1), 0.5f);
@@ -171,8 +179,12 @@ void TestBatchArrays(const Backend& table) {
 }  // namespace
 
 int main() {
-  for (const auto& test :
-       {TestSteps, TestOtherOperations, TestGivenUp, TestWaiting, TestBatchArrays})
+  for (const auto& test : {TestBits, TestGivenUp, TestWaiting}) {
+    OnEmulatedCuda(cuda::HopperUse::kNever, test);
+    OnDevice(test);
+  }
+  // These look into the device.
+  for (const auto& test : {TestGraph, TestOtherOperations, TestBatchArrays})
     OnEmulatedCuda(cuda::HopperUse::kNever, test);
   return Report();
 }
