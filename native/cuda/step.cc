@@ -40,10 +40,14 @@ std::byte* Step::AddArgument(size_t bytes, size_t alignment) {
   return bytes_.data() + at;
 }
 
+Step::Argument Step::ArgumentAt(size_t place) const {
+  return {bytes_.data() + places_[place].at, places_[place].bytes};
+}
+
 std::vector<Step::Argument> Step::ArgumentsOf(size_t i) const {
   std::vector<Argument> arguments;
   for (size_t k = nodes_[i].first_argument; k < nodes_[i].end_argument; ++k)
-    arguments.emplace_back(bytes_.data() + places_[k].at, places_[k].bytes);
+    arguments.push_back(ArgumentAt(k));
   return arguments;
 }
 
@@ -60,9 +64,14 @@ bool Step::SameNode(const Step& other, size_t i) const {
     return std::tuple(n.kernel, n.grid.x, n.grid.y, n.grid.z, n.threads, n.shared);
   };
   const auto copy = [](const StepNode& n) { return std::tuple(n.to, n.from, n.bytes); };
-  const auto equal = [](Argument x, Argument y) { return std::ranges::equal(x, y); };
-  return launch(a) == launch(b) && copy(a) == copy(b) &&
-         std::ranges::equal(ArgumentsOf(i), other.ArgumentsOf(i), equal);
+  const size_t count = a.end_argument - a.first_argument;
+  if (launch(a) != launch(b) || copy(a) != copy(b) || count != b.end_argument - b.first_argument)
+    return false;
+  for (size_t k = 0; k < count; ++k)
+    if (!std::ranges::equal(ArgumentAt(a.first_argument + k),
+                            other.ArgumentAt(b.first_argument + k)))
+      return false;
+  return true;
 }
 
 }  // namespace alignlab::cuda

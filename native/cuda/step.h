@@ -73,6 +73,7 @@ class Step {
   struct Place {
     size_t at, bytes;
   };
+  Argument ArgumentAt(size_t place) const;
   std::byte* AddArgument(size_t bytes, size_t alignment);
   StepNode& Add(StepNode::Kind kind);
 
