@@ -9,60 +9,10 @@ namespace alignlab::cuda {
 
 namespace {
 
-constexpr size_t kAlign = 256;
-constexpr size_t kLeast = size_t(1) << 20;
 // Pinned memory is free for other copies after the stream has been waited for.
 constexpr size_t kPinnedBeforeWait = size_t(64) << 20;
 
-size_t Aligned(size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
-
 }  // namespace
-
-Room::~Room() { ReleaseAll(); }
-
-void Room::ReleaseAll() noexcept {
-  for (const Block& block : blocks_)
-    pinned_ ? runtime_.ReleasePinned(block.data) : runtime_.Release(block.data, block.bytes);
-  blocks_.clear();
-  used_ = 0;
-}
-
-void Room::Add(size_t bytes) {
-  void* data = pinned_ ? runtime_.AllocatePinned(bytes) : runtime_.Allocate(bytes);
-  if (!data)
-    throw Error("OUT_OF_MEMORY",
-                "The GPU has no " + std::to_string((bytes >> 20) + 1) +
-                    " MiB left for the scratch memory of an operation; " +
-                    std::to_string(runtime_.FreeBytes() >> 20) +
-                    " MiB are free. Use fewer tokens per pass, or dispose models that are not "
-                    "needed.");
-  blocks_.push_back({static_cast<char*>(data), bytes});
-  used_ = 0;
-}
-
-void* Room::Take(size_t bytes) {
-  bytes = Aligned(bytes);
-  if (blocks_.empty() || used_ + bytes > blocks_.back().bytes) Add(std::max(bytes, kLeast));
-  void* piece = blocks_.back().data + used_;
-  used_ += bytes;
-  return piece;
-}
-
-void Room::Reset() {
-  if (blocks_.size() > 1) {
-    const size_t all = bytes();
-    runtime_.Synchronize();
-    ReleaseAll();
-    Add(all);
-  }
-  used_ = 0;
-}
-
-size_t Room::bytes() const {
-  size_t sum = 0;
-  for (const Block& block : blocks_) sum += block.bytes;
-  return sum;
-}
 
 Device::KeptArrays::~KeptArrays() {
   for (const KeptArray& array : of)
@@ -77,15 +27,13 @@ Device::Device(int ordinal, bool exact, CudaBackend* owner)
       pinned_(runtime_, true),
       kept_(runtime_),
       cublas_(exact ? nullptr : runtime_.OpenCublas()),
-      graph_(runtime_),
-      step_staged_(runtime_, false),
-      step_pinned_(runtime_, true) {
+      notes_(runtime_) {
   if (!exact && HopperRuns(*this)) hopper_ = HopperUse::kLarge;
 }
 
 const void* Device::StageBytes(const void* host, size_t bytes) {
   if (bytes == 0) return nullptr;
-  if (noting_) return StageForStep(host, bytes);
+  if (notes_.open()) return notes_.Stage(host, bytes);
   void* pinned = pinned_.Take(bytes);
   void* data = scratch_.Take(bytes);
   std::memcpy(pinned, host, bytes);
@@ -94,17 +42,14 @@ const void* Device::StageBytes(const void* host, size_t bytes) {
 }
 
 const void* Device::Kept(BatchArray which, uint64_t batch) const {
-  const KeptArray& array = (noting_ ? step_arrays_ : kept_.of)[int(which)];
+  if (notes_.open()) return notes_.Kept(which, batch);
+  const KeptArray& array = kept_.of[int(which)];
   return batch != 0 && array.batch == batch ? array.data : nullptr;
 }
 
 const void* Device::BatchBytes(BatchArray which, uint64_t batch, const void* host, size_t bytes) {
   if (batch == 0) return StageBytes(host, bytes);
-  if (noting_) {
-    KeptArray& array = step_arrays_[int(which)];
-    if (array.batch != batch) array = {batch, StageForStep(host, bytes), bytes};
-    return array.data;
-  }
+  if (notes_.open()) return notes_.StageBatch(which, batch, host, bytes);
   KeptArray& array = kept_.of[int(which)];
   if (array.batch == batch) return array.data;
   array.batch = 0;
@@ -132,78 +77,40 @@ const void* Device::BatchBytes(BatchArray which, uint64_t batch, const void* hos
 }
 
 void Device::CopyOut(void* host, const void* data, size_t bytes) {
-  Check(!noting_, "a step waits for nothing");
+  Check(!notes_.open(), "a step waits for nothing");
   runtime_.CopyOut(host, data, bytes);
 }
 
 void Device::Copy(void* to, const void* from, size_t bytes) {
-  noting_ ? step_.AddCopy(to, from, bytes) : runtime_.Copy(to, from, bytes);
+  notes_.open() ? notes_.step().AddCopy(to, from, bytes) : runtime_.Copy(to, from, bytes);
 }
 
 void Device::Zero(void* data, size_t bytes) {
-  noting_ ? step_.AddZero(data, bytes) : runtime_.Zero(data, bytes);
+  notes_.open() ? notes_.step().AddZero(data, bytes) : runtime_.Zero(data, bytes);
 }
 
 void Device::DeliverBytes(const void* data, size_t bytes, Take take) {
-  if (noting_) {
-    void* host = step_pinned_.Take(bytes);
-    step_staged_.Take(bytes);  // both rooms hand out the same places
-    step_.AddCopy(host, data, bytes);
-    deliveries_.push_back({host, std::move(take)});
-    return;
-  }
+  if (notes_.open()) return notes_.Deliver(data, bytes, std::move(take));
   std::vector<std::byte> host(bytes);
   runtime_.CopyOut(host.data(), data, bytes);
   take(host.data());
 }
 
 void Device::EndOperation() {
-  if (noting_) return scratch_.Rewind();
+  if (notes_.open()) return scratch_.Rewind();
   scratch_.Reset();
   if (pinned_.bytes() < kPinnedBeforeWait) return;
   runtime_.Synchronize();
   pinned_.Reset();
 }
 
-void* Device::StageForStep(const void* host, size_t bytes) {
-  if (bytes == 0) return nullptr;
-  auto* pinned = static_cast<char*>(step_pinned_.Take(bytes));
-  auto* data = static_cast<char*>(step_staged_.Take(bytes));
-  std::memcpy(pinned, host, bytes);
-  const size_t whole = Aligned(bytes);
-  Upload* last = uploads_.empty() ? nullptr : &uploads_.back();
-  if (last && last->data + last->bytes == data && last->pinned + last->bytes == pinned)
-    last->bytes += whole;
-  else
-    uploads_.push_back({data, pinned, whole});
-  return data;
-}
-
-void Device::BeginStep() {
-  EndStep();
-  noting_ = true;
-}
-
-// What the step reads of the host goes first, in as few copies as there are pieces.
 void Device::RunStep() {
-  Check(noting_, "a step was begun");
-  runtime_.Select();
-  for (const Upload& upload : uploads_) runtime_.CopyIn(upload.data, upload.pinned, upload.bytes);
-  graph_.Run(step_);
-  runtime_.Synchronize();
-  const std::vector<Delivery> deliveries = std::move(deliveries_);
-  for (const Delivery& delivery : deliveries) delivery.take(delivery.host);
-  EndStep();
+  notes_.Run();
+  scratch_.Reset();
 }
 
 void Device::EndStep() {
-  noting_ = false;
-  step_.Clear();
-  uploads_.clear();
-  deliveries_.clear();
-  for (KeptArray& array : step_arrays_) array = {};
-  step_staged_.Reset();
-  step_pinned_.Reset();
+  notes_.End();
   scratch_.Reset();
 }
 

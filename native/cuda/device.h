@@ -10,53 +10,10 @@
 
 #include "backend/backend.h"
 #include "cuda/cublas.h"
-#include "cuda/graph.h"
-#include "cuda/runtime.h"
+#include "cuda/room.h"
+#include "cuda/step_notes.h"
 
 namespace alignlab::cuda {
-
-// Memory that grows: what was handed out since the last Reset stays where it is.
-class Room {
- public:
-  Room(Runtime& runtime, bool pinned) : runtime_(runtime), pinned_(pinned) {}
-  ~Room();
-  Room(const Room&) = delete;
-  Room& operator=(const Room&) = delete;
-
-  // Aligned to 256 bytes. Throws OUT_OF_MEMORY.
-  void* Take(size_t bytes);
-  // Everything is free again, in one block as large as all of them were.
-  void Reset();
-  // The same for the last block, while what was handed out before may still be used.
-  void Rewind() { used_ = 0; }
-  size_t bytes() const;
-
- private:
-  struct Block {
-    char* data;
-    size_t bytes;
-  };
-  void Add(size_t bytes);
-  void ReleaseAll() noexcept;
-
-  Runtime& runtime_;
-  bool pinned_;
-  std::vector<Block> blocks_;
-  size_t used_ = 0;  // of the last block
-};
-
-// Index arrays that every block of the model reads, kept on the device for as long as the calls
-// name the same batch.
-enum class BatchArray {
-  kPositions,
-  kSlots,
-  kSegments,
-  kPages,
-  kTiles,
-  kWideTiles,
-  kTreeTiles,
-  kCount
-};
 
 class CudaBackend;
 
@@ -86,7 +43,7 @@ class Device {
   void* stream() const { return runtime_.stream(); }
 
   // Null: not used. Its products cannot be noted, so a step does without.
-  Cublas* cublas() const { return noting_ ? nullptr : cublas_.get(); }
+  Cublas* cublas() const { return notes_.open() ? nullptr : cublas_.get(); }
   void UseHopper(HopperUse use) { hopper_ = use; }
   HopperUse hopper() const { return hopper_; }
 
@@ -126,33 +83,21 @@ class Device {
 
   // From BeginStep on, operations are noted; RunStep starts them at once, waits, and delivers.
   // EndStep forgets what was noted, if anything is.
-  void BeginStep();
+  void BeginStep() { notes_.Begin(); }
   void RunStep();
   void EndStep();
-  Step* step() { return noting_ ? &step_ : nullptr; }
-  const StepGraph& graph() const { return graph_; }
+  Step* step() { return notes_.open() ? &notes_.step() : nullptr; }
+  const StepGraph& graph() const { return notes_.graph(); }
 
  private:
-  using Take = std::function<void(const void*)>;
   void DeliverBytes(const void* data, size_t bytes, Take take);
   const void* StageBytes(const void* host, size_t bytes);
-  void* StageForStep(const void* host, size_t bytes);
   const void* BatchBytes(BatchArray which, uint64_t batch, const void* host, size_t bytes);
 
   struct KeptArray {
     uint64_t batch = 0;
     void* data = nullptr;
     size_t bytes = 0;
-  };
-  struct Delivery {
-    const void* host;
-    Take take;
-  };
-  // Staged for the step: `bytes` of pinned memory and their place on the device.
-  struct Upload {
-    char* data;
-    char* pinned;
-    size_t bytes;
   };
   struct KeptArrays {
     explicit KeptArrays(Runtime& r) : runtime(r) {}
@@ -168,14 +113,7 @@ class Device {
   KeptArrays kept_;
   std::unique_ptr<Cublas> cublas_;
   HopperUse hopper_ = HopperUse::kNever;
-
-  bool noting_ = false;
-  Step step_;
-  StepGraph graph_;
-  Room step_staged_, step_pinned_;  // the same pieces at the same places
-  std::vector<Upload> uploads_;
-  std::vector<Delivery> deliveries_;
-  KeptArray step_arrays_[int(BatchArray::kCount)];
+  StepNotes notes_;
 };
 
 // Each operation has one while it runs: what it took from the device is free when it ends. Kernels
