@@ -1,7 +1,7 @@
 // The operations of the control learners (native/control/), a table beside the model's (backend.h):
 // what stands between matrix products of small networks. Each is defined by plain loops in
-// native/reference/control.h. What a value of one row is depends on that row alone; sums run in an
-// order that depends on the backend and on the number of rows alone.
+// native/reference/control.h and control_losses.h. What a value of one row is depends on that row
+// alone; sums run in an order that depends on the backend and on the number of rows alone.
 //
 // Every pointer, those in tensors too, is memory of the device. Letters: S numbers of a state, A of
 // an action. Transitions are rows [state | action | next state | reward | terminal].
@@ -44,6 +44,12 @@ struct ControlTally {
   double conservative;  // CQL's difference of the critic at hand, over the states so far
   int64_t failed;       // the number of the first update with a loss that is not finite; 0: none
 };
+
+ALIGNLAB_HOST_DEVICE static inline void FailUnlessFinite(ControlTally* tally, int64_t update,
+                                                         double loss) {
+  const bool finite = loss - loss == 0;
+  if (!finite && tally->failed == 0) tally->failed = update;
+}
 
 // Numbers of the stream (key, purpose) of one step. Number i comes from block 16 (i / 64) + i % 16
 // of the stream, counter {block, step, step >> 32, purpose}, by quarter q = (i % 64) / 16:
@@ -254,6 +260,20 @@ struct CriticLossArgs {
   ControlTally* tally;
   int64_t update;
 };
+
+// What every backend adds to the tally: of both critics the losses, without the means of q.
+ALIGNLAB_HOST_DEVICE static inline void AddCriticLoss(const CriticLossArgs& a, double bellman,
+                                                      double difference) {
+  ControlTally& tally = *a.tally;
+  const bool first = a.critic == 0;
+  const double loss = bellman + (a.penalty == CriticPenalty::kNone ? 0 : a.weight * difference);
+  const double both = first ? loss : tally.critic_loss + loss;
+  tally.critic_loss = both;
+  tally.sums[kBellmanLoss] += bellman;
+  tally.sums[kPenalty] += difference / 2;
+  if (!first) tally.sums[kCriticLoss] += both;
+  FailUnlessFinite(a.tally, a.update, loss);
+}
 
 struct ControlOperations {
   void (*uniforms)(void* device, const RandomArgs&);

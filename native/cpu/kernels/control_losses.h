@@ -19,11 +19,6 @@ inline T Clamp(T x, T low, T high) {
   return x < low ? low : high < x ? high : x;
 }
 
-inline void NoteFailure(ControlTally* tally, int64_t update, double loss) {
-  const bool finite = loss - loss == 0;
-  if (!finite && tally->failed == 0) tally->failed = update;
-}
-
 inline void ActorLoss(void*, const ActorLossArgs& a) {
   const double share = 1 / double(a.rows), alpha = ::exp(double(*a.log_alpha));
   double log_probs = 0, values = 0, entropy_gap = 0;
@@ -40,7 +35,7 @@ inline void ActorLoss(void*, const ActorLossArgs& a) {
   a.tally->sums[kPolicyLoss] += loss;
   a.tally->sums[kEntropy] -= share * log_probs;
   a.tally->sums[kAlpha] += alpha;
-  NoteFailure(a.tally, a.update, loss);
+  FailUnlessFinite(a.tally, a.update, loss);
 }
 
 inline void PolicyGradient(void*, const PolicyGradientArgs& a) {
@@ -112,7 +107,7 @@ inline void DiscriminatorLoss(void* device, const DiscriminatorLossArgs& a) {
   }
   a.tally->sums[kDiscLoss] += loss;
   a.tally->sums[kDiscNextLoss] += next_loss;
-  NoteFailure(a.tally, a.update, loss + next_loss);
+  FailUnlessFinite(a.tally, a.update, loss + next_loss);
 }
 
 inline void LogRatios(void* device, const LogRatiosArgs& a) {
@@ -217,15 +212,8 @@ inline void CriticLoss(void*, const CriticLossArgs& a) {
   } else if (a.penalty != CriticPenalty::kNone) {
     difference = TrustDifference(a);
   }
-  const bool first = a.critic == 0;
-  const double loss = bellman + (a.penalty == CriticPenalty::kNone ? 0 : a.weight * difference);
-  const double both = first ? loss : tally.critic_loss + loss;
-  tally.critic_loss = both;
-  tally.sums[kBellmanLoss] += bellman;
-  tally.sums[kPenalty] += difference / 2;
-  if (!first) tally.sums[kCriticLoss] += both;
-  NoteFailure(a.tally, a.update, loss);
-  if (!first) return;
+  AddCriticLoss(a, bellman, difference);
+  if (a.critic != 0) return;
   for (int64_t r = 0; r < a.rows; ++r)
     tally.sums[r < real ? kQReal : kQSim] += a.q[r] / double(r < real ? real : sim);
 }

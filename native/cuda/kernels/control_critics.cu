@@ -98,18 +98,10 @@ __global__ void CriticLossKernel(CriticLossArgs a) {
   else if (a.penalty != CriticPenalty::kNone)
     difference = TrustDifference(a, shared);
   if (threadIdx.x > 0) return;
-  const bool first = a.critic == 0;
-  const double loss = bellman + a.weight * difference;
-  ControlTally& tally = *a.tally;
-  const double both = first ? loss : tally.critic_loss + loss;
-  tally.critic_loss = both;
-  tally.sums[kBellmanLoss] += bellman;
-  tally.sums[kPenalty] += difference / 2;
-  if (!first) tally.sums[kCriticLoss] += both;
-  NoteFailure(a.tally, a.update, loss);
-  if (!first) return;
-  if (real > 0) tally.sums[kQReal] += q_real / double(real);
-  if (sim > 0) tally.sums[kQSim] += q_sim / double(sim);
+  AddCriticLoss(a, bellman, difference);
+  if (a.critic != 0) return;
+  if (real > 0) a.tally->sums[kQReal] += q_real / double(real);
+  if (sim > 0) a.tally->sums[kQSim] += q_sim / double(sim);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ __global__ void ActorLossKernel(ActorLossArgs a) {
   a.tally->sums[kPolicyLoss] += loss;
   a.tally->sums[kEntropy] -= share * log_probs;
   a.tally->sums[kAlpha] += alpha;
-  NoteFailure(a.tally, a.update, loss);
+  FailUnlessFinite(a.tally, a.update, loss);
 }
 
 __global__ void PolicyGradientKernel(PolicyGradientArgs a) {
@@ -95,7 +95,7 @@ __global__ void DiscriminatorLossKernel(DiscriminatorLossArgs a) {
   if (threadIdx.x > 0) return;
   a.tally->sums[kDiscLoss] += loss;
   a.tally->sums[kDiscNextLoss] += next_loss;
-  NoteFailure(a.tally, a.update, loss + next_loss);
+  FailUnlessFinite(a.tally, a.update, loss + next_loss);
 }
 
 __global__ void LogRatiosKernel(LogRatiosArgs a) {

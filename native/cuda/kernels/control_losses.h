@@ -29,12 +29,6 @@ __device__ inline double SoftplusOf(double x) {
 }
 __device__ inline double SigmoidOf(double x) { return 1 / (1 + Exp(-x)); }
 
-// Of one thread.
-__device__ inline void NoteFailure(ControlTally* tally, int64_t update, double loss) {
-  const bool finite = loss - loss == 0;
-  if (!finite && tally->failed == 0) tally->failed = update;
-}
-
 // body(r) for this thread's rows; the sum of what it returns, which every thread has.
 template <class Body>
 __device__ inline double SumOverRows(double* shared, int64_t rows, const Body& body) {
