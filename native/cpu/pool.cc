@@ -29,14 +29,20 @@ inline void Relax() {
 // tokens/s with a fifth of this, 5,400 so), and an idle engine still gives its core back at once.
 constexpr int kSpins = 20000;
 
-// Returns once `value` has left `old`: a short spin, then a sleep.
-template <class T>
-void WaitWhile(const std::atomic<T>& value, T old) {
-  for (int spin = 0; spin < kSpins; ++spin) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    Relax();
+// Returns the first of gate's values that `enough` takes: a short spin, then a sleep. `bell`
+// changes and is rung whenever there may be such a value.
+template <class F>
+uint32_t WaitFor(const std::atomic<uint32_t>& gate, const std::atomic<uint32_t>& bell,
+                 const F& enough) {
+  for (int spin = 0;; ++spin) {
+    const uint32_t rung = bell.load();
+    const uint32_t now = gate.load();
+    if (enough(now)) return now;
+    if (spin < kSpins)
+      Relax();
+    else
+      bell.wait(rung);
   }
-  value.wait(old, std::memory_order_acquire);
 }
 
 }  // namespace
@@ -55,23 +61,29 @@ void* Worker::Scratch(size_t bytes) {
   return scratch_;
 }
 
-// A run: the caller writes task, context, tasks and next, then raises `epoch` (release); a thread
-// that sees the new epoch (acquire) takes numbers from `next` and counts itself out of `busy`
-// (release); the caller returns when it sees busy == 0 (acquire). No thread touches the fields of a
-// run between its own count-out and the next epoch, so the caller may then write them again.
+// A run: the caller writes task, context, tasks and next, then opens the gate under a new number. A
+// thread that sees it open enters, takes numbers from `next` and leaves. When the caller finds no
+// number left it closes the gate, and returns once nobody is inside: for a thread that the machine
+// keeps busy otherwise, or that is still waking up, nobody waits. The fields of a run are read
+// inside only, so the caller may write them again.
 struct Pool::State {
+  // The gate: number of the run, whether it is open, threads inside. In 32 bits, which a thread can
+  // sleep on directly; that the number comes round does no harm, at worst a thread misses a run.
+  static constexpr uint32_t kInside = 0x7fff, kOpen = 0x8000, kRun = 0x10000;
+  static bool SameRun(uint32_t a, uint32_t b) { return (a ^ b) < kRun; }
+
   std::vector<std::thread> threads;
   std::vector<std::unique_ptr<Worker>> workers;  // workers[0] belongs to the caller of Run
   Task task = nullptr;
   void* context = nullptr;
   int64_t tasks = 0;
-  bool stop = false;  // read after a new epoch only
+  std::atomic<bool> stop = false;
   std::mutex failure_mutex;
   std::exception_ptr failure;
 
   // On lines of their own: each is hammered by other threads while its neighbours are read.
-  alignas(64) std::atomic<unsigned> epoch{0};
-  alignas(64) std::atomic<int> busy{0};
+  alignas(64) std::atomic<uint32_t> gate{0};
+  alignas(64) std::atomic<uint32_t> emptied{0};  // how often the last thread left a closed gate
   alignas(64) std::atomic<int64_t> next{0};
 
   void Drain(Worker& worker) {
@@ -86,31 +98,46 @@ struct Pool::State {
     }
   }
 
-  void Work(Worker& worker, unsigned seen) {
+  // False when the run was over before.
+  bool Enter(uint32_t& seen) {
+    while (seen & kOpen)
+      if (gate.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire)) return true;
+    return false;
+  }
+  // Sequentially consistent, as Close and Join are: one of them sees what the other did.
+  void Leave() {
+    if ((gate.fetch_sub(1) & (kOpen | kInside)) != 1) return;
+    emptied.fetch_add(1);
+    emptied.notify_one();
+  }
+
+  void Work(Worker& worker, uint32_t seen) {
     for (;;) {
-      WaitWhile(epoch, seen);
-      seen = epoch.load(std::memory_order_acquire);
-      if (stop) return;
+      const uint32_t last = seen;
+      seen = WaitFor(gate, gate, [&](uint32_t now) { return !SameRun(now, last); });
+      if (stop.load(std::memory_order_relaxed)) return;
+      if (!Enter(seen)) continue;
       Drain(worker);
-      if (busy.fetch_sub(1) == 1) busy.notify_one();
+      Leave();
     }
   }
 
   // Sequentially consistent: a thread about to sleep must not miss it.
-  void Wake() {
-    epoch.fetch_add(1);
-    epoch.notify_all();
+  void Open(uint32_t open) {
+    const uint32_t run = gate.load(std::memory_order_relaxed) / kRun * kRun + kRun;
+    gate.store(run | open);
+    gate.notify_all();
   }
-
-  void Join() {
-    for (int left; (left = busy.load(std::memory_order_acquire)) != 0;) WaitWhile(busy, left);
+  void Close() {
+    gate.fetch_and(~kOpen);
+    WaitFor(gate, emptied, [](uint32_t now) { return (now & kInside) == 0; });
   }
 
   void Start(int count) {
     while (int(workers.size()) < count)
       workers.push_back(std::make_unique<Worker>(int(workers.size())));
     threads.reserve(size_t(count));
-    const unsigned seen = epoch.load(std::memory_order_relaxed);
+    const uint32_t seen = gate.load(std::memory_order_relaxed);
     for (int id = 1; id < count; ++id) {
       Worker& worker = *workers[size_t(id)];
       threads.emplace_back([this, &worker, seen] { Work(worker, seen); });
@@ -120,7 +147,7 @@ struct Pool::State {
   // Leaves the caller's worker: a pool of one thread.
   void Stop() {
     stop = true;
-    Wake();
+    Open(0);
     for (auto& thread : threads) thread.join();
     threads.clear();
     if (workers.size() > 1) workers.resize(1);
@@ -158,12 +185,9 @@ void Pool::Run(int64_t tasks, Task task, void* context) {
   s.tasks = tasks;
   s.next.store(0, std::memory_order_relaxed);
   const bool alone = tasks == 1 || s.threads.empty();
-  if (!alone) {
-    s.busy.store(int(s.threads.size()), std::memory_order_relaxed);
-    s.Wake();
-  }
+  if (!alone) s.Open(State::kOpen);
   s.Drain(*s.workers[0]);
-  if (!alone) s.Join();
+  if (!alone) s.Close();
   if (s.failure) std::rethrow_exception(std::exchange(s.failure, nullptr));
 }
 

@@ -1,8 +1,11 @@
 // The fork-join pool: every task once, exceptions, reuse after them, resizing, scratch memory.
 #include "cpu/pool.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <set>
 #include <stdexcept>
@@ -115,6 +118,32 @@ void TestAllThreadsWork() {
   EXPECT(arrived == 3);
 }
 
+// A thread that the machine has taken away, here by a signal whose handler does not return, holds
+// up no run that it has not entered.
+std::atomic<bool> held{false}, released{false};
+
+void TestAbsentThread() {
+  Pool pool(2);
+  std::atomic<pthread_t> other{};
+  std::atomic<int> arrived{0};
+  ParallelFor(&pool, 2, [&](int64_t, Worker& worker) {
+    if (worker.id() == 1) other = pthread_self();
+    ++arrived;
+    while (arrived < 2) std::this_thread::yield();
+  });
+  std::signal(SIGUSR1, [](int) {
+    held = true;
+    while (!released) {
+    }
+  });
+  EXPECT(pthread_kill(other, SIGUSR1) == 0);
+  while (!held) std::this_thread::yield();
+  for (int repeat = 0; repeat < 3; ++repeat) ExpectEachOnce(pool, 10);
+  released = true;
+  for (int repeat = 0; repeat < 300; ++repeat) ExpectEachOnce(pool, 1 + repeat % 7);
+  std::signal(SIGUSR1, SIG_DFL);
+}
+
 void TestInstructionSets() {
   std::set<std::string> names;
   for (const InstructionSet& set : InstructionSets()) {
@@ -153,6 +182,7 @@ int main() {
   TestScratch();
   TestResize();
   TestAllThreadsWork();
+  TestAbsentThread();
   TestInstructionSets();
   return Report();
 }
