@@ -59,10 +59,13 @@ function describeMachine(steps) {
 /** The addon and the native tests, then the CUDA library for this GPU alone. */
 async function build(steps, { capability, toolkit }, { library }) {
   const node = process.execPath;
-  await steps.run('build: addon and tests', node, ['scripts/build.mjs', 'native', 'tests'], {
-    seconds: 300,
-    detail: () => '',
-  });
+  for (const [title, goal] of [
+    ['addon and tests', 'tests'],
+    ['benches', 'bench'],
+  ]) {
+    const args = ['scripts/build.mjs', 'native', goal];
+    await steps.run(`build: ${title}`, node, args, { seconds: 300, detail: () => '' });
+  }
   if (library) return void steps.pass('build: CUDA library', `prebuilt: ${library}`);
   if (!capability) return void steps.skip('build: CUDA library', 'no GPU to build it for');
   if (!toolkit) return void steps.skip('build: CUDA library', 'no nvcc; give --library');
@@ -118,7 +121,8 @@ async function checkEngine(steps, wants) {
   if (wants('programs')) {
     for (const name of programs) await program(name, `engine: ${name}`, env);
     const without = { ...env, ALIGNLAB_CUDA_GRAPHS: 'off' };
-    await program('cuda-agreement', 'engine: cuda-agreement without graphs', without);
+    for (const name of ['cuda-agreement', 'cuda-learner'])
+      await program(name, `engine: ${name} without graphs`, without);
   }
   const ava = (names) => [
     ...['scripts/test.mjs', '--no-build'],
@@ -170,6 +174,26 @@ async function bench(steps, emulated, asked) {
       .join(', ');
   const command = ['scripts/bench.mjs', '--device', 'cuda', '--json', json, ...args];
   await steps.run('bench', process.execPath, command, { seconds: 180, detail });
+  await benchLearners(steps, emulated);
+}
+
+/** One seed, and eight at once, which are to take less than eight times as long. */
+async function benchLearners(steps, emulated) {
+  const size = emulated
+    ? ['--size', '32x32', '--updates', '2', '--rounds', '1']
+    : ['--size', '256x256'];
+  for (const algorithm of ['sac', 'h2o']) {
+    for (const members of ['1', '8']) {
+      const args = ['--device', 'cuda', '--algorithm', algorithm, '--members', members];
+      const program = path.join(cmakeFolder, 'control_bench');
+      await steps.run(
+        `bench: learners, ${algorithm}, ${members} at once`,
+        program,
+        [...args, ...size],
+        { seconds: 30, detail: (text) => /[\d.]+ ms/.exec(text)?.[0] ?? '' },
+      );
+    }
+  }
 }
 
 await main(async () => {

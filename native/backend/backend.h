@@ -23,7 +23,7 @@ namespace alignlab {
 
 struct ControlOperations;
 
-constexpr uint32_t kBackendAbi = 6;
+constexpr uint32_t kBackendAbi = 7;
 constexpr int64_t kPage = 64;  // tokens in one page of keys and values, counted from segment start
 
 // out[r] (+)= table[ids[r]].  table: dtype, (V, D), in panels when `panels`, else row-major.
@@ -328,13 +328,16 @@ struct MemoryOperations {
 };
 
 // Many short operations started as one (a decoding step as a CUDA graph). From `begin` on,
-// operations and the memory's zero and copy are noted. `run` does them, waits, and only then writes
-// what they give to the host; the host's arrays that they write must stay until then, those that
-// they read need not. Meanwhile allocate, release and copy_in act at once, before all that is
-// noted, and copy_out and sum_squares, which wait, must not be called. `end` forgets what was noted
-// and has not run. Null where operations start in no time (the CPU).
+// operations and the memory's zero and copy are noted. `run` starts them; where they give something
+// to the host it waits for them and only then writes it, and the host's arrays that are written
+// must stay until then, those that are read need not. Meanwhile allocate, release and copy_in act
+// at once, before all that is noted, and copy_out and sum_squares, which wait, must not be called.
+// `end` forgets what was noted and has not run. Null where operations start in no time (the CPU).
 struct StepOperations {
   void (*begin)(void* device);
+  // What is noted from here on belongs to this branch, 0 at first. Operations of one branch run in
+  // order, those of different ones at the same time, so these must not touch the same memory.
+  void (*branch)(void* device, int32_t number);
   void (*run)(void* device);
   void (*end)(void* device);
 };

@@ -19,6 +19,10 @@ class NotedStep {
   NotedStep(const NotedStep&) = delete;
   NotedStep& operator=(const NotedStep&) = delete;
 
+  // What follows belongs to this branch of the step.
+  void Branch(int32_t number) {
+    if (noting_) backend_.steps.branch(backend_.device, number);
+  }
   void Run() {
     if (!noting_) return;
     backend_.steps.run(backend_.device);

@@ -1,17 +1,21 @@
 // Milliseconds of one update of the control learners at HalfCheetah's sizes (17 observed numbers, 6
 // actions), medians over rounds: by the clock, and in processor time, which other programs disturb
 // less; and the share of the time in which the products alone would be done at the rate that
-// multiply-adds on registers reach, measured in the same rounds. Options: --threads N (1),
-// --members N (1), --rounds N (7), --algorithm NAME (all), --size HIDDENxBATCH (256x256, 128x128).
+// multiply-adds on registers reach, measured in the same rounds. Options: --threads N (1) or
+// --device cuda (by ALIGNLAB_CUDA_LIBRARY), --members N (1), --algorithm NAME (all), --size
+// HIDDENxBATCH (256x256, 128x128), --rounds N (7), --updates N of a round (as many as take about a
+// quarter of a second on a core).
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "backend/cuda_library.h"
 #include "control/learner.h"
 #include "cpu/backend.h"
 #include "cpu/lanes.h"
@@ -62,15 +66,17 @@ ControlSettings Settings(const Kind& kind, int64_t hidden, int64_t batch, int64_
 struct Columns {
   std::vector<float> states, actions, rewards, next;
   std::vector<uint8_t> terminal;
-  Columns(const ControlOperations& operations, void* device, int64_t n, uint64_t seed)
+  Columns(int64_t n, uint64_t seed)
       : states(size_t(n * kState)),
         actions(size_t(n * kAction)),
         rewards(size_t(n)),
         next(states.size()),
         terminal(size_t(n)) {
+    const CpuBackend cpu(1);
     uint32_t purpose = 0;
     for (auto* column : {&states, &actions, &rewards, &next})
-      operations.uniforms(device, {seed, 0, ++purpose, column->data(), int64_t(column->size())});
+      cpu.table().control->uniforms(cpu.table().device,
+                                    {seed, 0, ++purpose, column->data(), int64_t(column->size())});
   }
   TransitionColumns view() const {
     return {states.data(), actions.data(),  rewards.data(),
@@ -114,17 +120,15 @@ class CountedProducts {
   Backend table_;
 };
 
-// Operations of the products in one update of a member, on one thread.
-double OperationsOf(const Backend& backend, void* single, const Kind& kind, int64_t hidden,
-                    int64_t batch) {
-  const CountedProducts counted(backend);
+// Operations of the products in one update of a member, counted on the CPU.
+double OperationsOf(const Kind& kind, int64_t hidden, int64_t batch) {
+  const CpuBackend one(1);
+  const CountedProducts counted(one.table());
   const ControlSettings settings = Settings(kind, hidden, batch, 1);
-  const Columns real(*backend.control, single, settings.needs_real() ? kRows : 0, 1);
-  const Columns sim(*backend.control, single, kRows, 2);
-  ControlLearner learner(counted.table(), single, settings, real.view());
+  const Columns real(settings.needs_real() ? kRows : 0, 1), sim(kRows, 2);
+  ControlLearner learner(counted.table(), one.table().device, settings, real.view());
   learner.Push(0, sim.view());
-  CpuBackend one(1);
-  CpuLanes lane(one.pool());
+  SingleLane lane(one.table().device);
   CountedProducts::Take();
   learner.Update(1, lane, CancelToken());
   return CountedProducts::Take();
@@ -136,20 +140,40 @@ double SecondsOf(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void Measure(const Kind& kind, int64_t hidden, int64_t batch, int threads, int64_t members,
-             int rounds) {
-  CpuBackend backend(threads);
-  CpuLanes lanes(backend.pool());
-  void* single = lanes.device(0);
+// Where learners run.
+struct Target {
+  int64_t ruler_rounds = 1 << 18;  // some ten milliseconds; on an emulated GPU, of one, fewer do
+  std::string name;
+  std::unique_ptr<CpuBackend> cpu;
+  std::shared_ptr<const Backend> gpu;
+  const Backend* backend;
+  std::unique_ptr<Lanes> lanes;
+
+  explicit Target(int threads)
+      : name(std::to_string(threads) + " threads"),
+        cpu(std::make_unique<CpuBackend>(threads)),
+        backend(&cpu->table()),
+        lanes(std::make_unique<CpuLanes>(cpu->pool())) {}
+  explicit Target(std::shared_ptr<const Backend> device)
+      : ruler_rounds(CudaLibrary::Get().Describe(0).multiprocessors > 1 ? 1 << 18 : 1 << 6),
+        name("cuda"),
+        gpu(std::move(device)),
+        backend(gpu.get()),
+        lanes(std::make_unique<SingleLane>(backend->device)) {}
+};
+
+void Measure(const Kind& kind, int64_t hidden, int64_t batch, const Target& target, int64_t members,
+             int rounds, int64_t updates) {
+  const Backend& backend = *target.backend;
+  Lanes& lanes = *target.lanes;
   const ControlSettings settings = Settings(kind, hidden, batch, members);
-  const ControlOperations& operations = *backend.table().control;
-  const Columns real(operations, single, settings.needs_real() ? kRows : 0, 1);
-  ControlLearner learner(backend.table(), single, settings, real.view());
-  const Columns sim(operations, single, kRows, 2);
+  const Columns real(settings.needs_real() ? kRows : 0, 1), sim(kRows, 2);
+  ControlLearner learner(backend, lanes.device(0), settings, real.view());
   for (int64_t m = 0; m < members; ++m) learner.Push(m, sim.view());
   // A round of about a quarter of a second, and a short one before, unmeasured.
   const double size = double(hidden * hidden * batch) / (256.0 * 256 * 256);
-  const int64_t updates = std::max<int64_t>(2, int64_t(35 / (size * kind.cost * double(members))));
+  if (updates == 0)
+    updates = std::max<int64_t>(2, int64_t(35 / (size * kind.cost * double(members))));
   CancelToken never;
   learner.Update(2, lanes, never);
   std::vector<double> wall, cpu, rate;
@@ -159,17 +183,16 @@ void Measure(const Kind& kind, int64_t hidden, int64_t batch, int threads, int64
     cpu.push_back(1e3 * double(std::clock() - used) / CLOCKS_PER_SEC / double(updates));
     wall.push_back(1e3 * seconds / double(updates));
     int64_t operations = 0;
-    const double burnt = SecondsOf([&] {
-      operations = backend.table().ops.burn(backend.table().device, DType::kF32, 1 << 20);
-    });
+    const double burnt = SecondsOf(
+        [&] { operations = backend.ops.burn(backend.device, DType::kF32, target.ruler_rounds); });
     rate.push_back(double(operations) / burnt);
   }
-  const double all = OperationsOf(backend.table(), single, kind, hidden, batch) * double(members);
+  const double all = OperationsOf(kind, hidden, batch) * double(members);
   std::printf(
-      "%-6s %4d x %-4d %2d threads %2d members %9.2f ms %9.2f ms of processor time, %5.1f %% of "
+      "%-6s %4d x %-4d %s %2d members %9.2f ms %9.2f ms of processor time, %5.1f %% of "
       "the limit\n",
-      kind.name, int(hidden), int(batch), threads, int(members), Median(wall), Median(cpu),
-      100 * all / Median(rate) / (1e-3 * Median(wall)));
+      kind.name, int(hidden), int(batch), target.name.c_str(), int(members), Median(wall),
+      Median(cpu), 100 * all / Median(rate) / (1e-3 * Median(wall)));
   std::fflush(stdout);
 }
 
@@ -177,22 +200,26 @@ void Measure(const Kind& kind, int64_t hidden, int64_t batch, int threads, int64
 
 int main(int argc, char** argv) {
   int threads = 1, rounds = 7;
-  int64_t members = 1;
-  std::string algorithm;
+  int64_t members = 1, updates = 0;
+  std::string algorithm, device;
   std::vector<std::string> sizes{"256x256", "128x128"};
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string name = argv[i], value = argv[i + 1];
     if (name == "--threads") threads = std::stoi(value);
+    if (name == "--device") device = value;
     if (name == "--members") members = std::stoi(value);
     if (name == "--rounds") rounds = std::stoi(value);
+    if (name == "--updates") updates = std::stoi(value);
     if (name == "--algorithm") algorithm = value;
     if (name == "--size") sizes = {value};
   }
+  const Target target =
+      device == "cuda" ? Target(CudaLibrary::Get().Open(0, /*exact=*/true)) : Target(threads);
   for (const std::string& size : sizes)
     for (const Kind& kind : kKinds) {
       if (!algorithm.empty() && algorithm != kind.name) continue;
       const size_t cross = size.find('x');
-      Measure(kind, std::stoi(size.substr(0, cross)), std::stoi(size.substr(cross + 1)), threads,
-              members, rounds);
+      Measure(kind, std::stoi(size.substr(0, cross)), std::stoi(size.substr(cross + 1)), target,
+              members, rounds, updates);
     }
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "backend/noted_step.h"
 #include "error.h"
 
 namespace alignlab {
@@ -72,8 +73,8 @@ size_t ControlLearner::bytes() const {
   return sum;
 }
 
-Workspace& ControlLearner::WorkspaceOf(int lane) {
-  while (int(scratch_.size()) <= lane) {
+Workspace& ControlLearner::WorkspaceOf(int64_t lane) {
+  while (int64_t(scratch_.size()) <= lane) {
     auto scratch = std::make_unique<Scratch>(backend_);
     scratch->arena.Plan(
         [&](Carver& carver) {
@@ -126,24 +127,49 @@ void ControlLearner::RequireNoFailure() const {
                                 "lower learning rate, or look for huge rewards or states.");
 }
 
+// Whole rounds of members go one to a thread; what is left over shares all threads.
+void ControlLearner::UpdateOnLanes(int64_t updates, Lanes& lanes) {
+  const int64_t count = members(), width = lanes.count();
+  const int64_t apart = width > 1 ? count / width * width : 0;
+  const auto run = [&](int64_t member, Workspace& w, void* device) {
+    const Compute compute = ComputeOn(device);
+    for (int64_t i = 0; i < updates; ++i) members_[size_t(member)]->Update(compute, w);
+  };
+  lanes.Each(apart, [&](int64_t i, int lane) { run(i, WorkspaceOf(lane), lanes.device(lane)); });
+  for (int64_t i = apart; i < count; ++i) run(i, WorkspaceOf(0), backend_.device);
+}
+
+// An update of every member as one step, each on a branch: alone, the products of one member leave
+// most of a GPU idle.
+void ControlLearner::UpdateOnBranches(int64_t updates) {
+  const Compute compute = ComputeOn(backend_.device);
+  for (int64_t i = 0; i < updates; ++i) {
+    const int64_t before = step();
+    try {
+      NotedStep noted(backend_, true);
+      for (int64_t m = 0; m < members(); ++m) {
+        noted.Branch(int32_t(m));
+        members_[size_t(m)]->Update(compute, WorkspaceOf(m));
+      }
+      noted.Run();
+    } catch (...) {  // nothing has run
+      for (const auto& member : members_) member->step = before;
+      throw;
+    }
+  }
+}
+
 std::vector<ControlMetrics> ControlLearner::Update(int64_t updates, Lanes& lanes,
                                                    const CancelToken& cancel) {
   RequireFilled(updates);
-  const int64_t count = members();
-  const int width = lanes.count();
-  for (int lane = 0; lane < width; ++lane) WorkspaceOf(lane);
+  const bool branches = backend_.steps.begin != nullptr;
+  const int64_t workspaces = branches ? members() : lanes.count();
+  for (int64_t i = 0; i < workspaces; ++i) WorkspaceOf(i);
   for (const auto& member : members_) member->StartTally(ComputeOn(backend_.device));
-  // Whole rounds of members go one to a thread; what is left over shares all threads.
-  const int64_t apart = width > 1 ? count / width * width : 0;
   for (int64_t done = 0; done < updates; done += kRound) {
     cancel.ThrowIfCancelled();
     const int64_t n = std::min(kRound, updates - done);
-    const auto run = [&](int64_t member, Workspace& w, void* device) {
-      const Compute compute = ComputeOn(device);
-      for (int64_t i = 0; i < n; ++i) members_[size_t(member)]->Update(compute, w);
-    };
-    lanes.Each(apart, [&](int64_t i, int lane) { run(i, WorkspaceOf(lane), lanes.device(lane)); });
-    for (int64_t i = apart; i < count; ++i) run(i, WorkspaceOf(0), backend_.device);
+    branches ? UpdateOnBranches(n) : UpdateOnLanes(n, lanes);
     RequireNoFailure();
   }
   std::vector<ControlMetrics> means;

@@ -67,7 +67,9 @@ class ControlLearner {
   void RequireFilled(int64_t updates) const;
   void RequireNoFailure() const;
   Compute ComputeOn(void* device) const { return {&backend_, device}; }
-  Workspace& WorkspaceOf(int lane);
+  void UpdateOnLanes(int64_t updates, Lanes& lanes);
+  void UpdateOnBranches(int64_t updates);
+  Workspace& WorkspaceOf(int64_t lane);
   std::string Fingerprint() const;
 
   const Backend& backend_;
@@ -80,7 +82,7 @@ class ControlLearner {
     Arena arena;
     Workspace workspace;
   };
-  std::vector<std::unique_ptr<Scratch>> scratch_;  // per lane
+  std::vector<std::unique_ptr<Scratch>> scratch_;  // per lane, or per branch
 };
 
 }  // namespace alignlab

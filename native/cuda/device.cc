@@ -35,7 +35,7 @@ const void* Device::StageBytes(const void* host, size_t bytes) {
   if (bytes == 0) return nullptr;
   if (notes_.open()) return notes_.Stage(host, bytes);
   void* pinned = pinned_.Take(bytes);
-  void* data = scratch_.Take(bytes);
+  void* data = ScratchRoom().Take(bytes);
   std::memcpy(pinned, host, bytes);
   runtime_.CopyIn(data, pinned, bytes);
   return data;
@@ -97,21 +97,38 @@ void Device::DeliverBytes(const void* data, size_t bytes, Take take) {
 }
 
 void Device::EndOperation() {
-  if (notes_.open()) return scratch_.Rewind();
+  if (notes_.open()) return ScratchRoom().Rewind();
   scratch_.Reset();
   if (pinned_.bytes() < kPinnedBeforeWait) return;
   runtime_.Synchronize();
   pinned_.Reset();
 }
 
+void Device::BranchStep(int32_t number) {
+  Check(notes_.open() && number >= 0, "a branch is one of a step");
+  while (int64_t(branch_scratch_.size()) < number)
+    branch_scratch_.push_back(std::make_unique<Room>(runtime_, false));
+  notes_.step().Branch(number);
+}
+
+Room& Device::ScratchRoom() {
+  const int32_t branch = notes_.open() ? notes_.step().branch() : 0;
+  return branch == 0 ? scratch_ : *branch_scratch_[size_t(branch) - 1];
+}
+
+void Device::ResetScratch() {
+  scratch_.Reset();
+  for (const auto& room : branch_scratch_) room->Reset();
+}
+
 void Device::RunStep() {
   notes_.Run();
-  scratch_.Reset();
+  ResetScratch();
 }
 
 void Device::EndStep() {
   notes_.End();
-  scratch_.Reset();
+  ResetScratch();
 }
 
 }  // namespace alignlab::cuda

@@ -50,7 +50,7 @@ class Device {
   // Device memory until the end of the operation, not cleared.
   template <class T>
   T* Scratch(int64_t count) {
-    return static_cast<T*>(scratch_.Take(size_t(count) * sizeof(T)));
+    return static_cast<T*>(ScratchRoom().Take(size_t(count) * sizeof(T)));
   }
   // A copy on the device of `count` elements of the host's memory, until the end of the operation.
   template <class T>
@@ -81,15 +81,19 @@ class Device {
 
   void EndOperation();
 
-  // From BeginStep on, operations are noted; RunStep starts them at once, waits, and delivers.
-  // EndStep forgets what was noted, if anything is.
+  // From BeginStep on, operations are noted; RunStep starts them at once, and delivers when they
+  // have run. EndStep forgets what was noted, if anything is.
   void BeginStep() { notes_.Begin(); }
+  // Operations of branches run at the same time, so each branch has scratch memory of its own.
+  void BranchStep(int32_t number);
   void RunStep();
   void EndStep();
   Step* step() { return notes_.open() ? &notes_.step() : nullptr; }
   const StepGraph& graph() const { return notes_.graph(); }
 
  private:
+  Room& ScratchRoom();
+  void ResetScratch();
   void DeliverBytes(const void* data, size_t bytes, Take take);
   const void* StageBytes(const void* host, size_t bytes);
   const void* BatchBytes(BatchArray which, uint64_t batch, const void* host, size_t bytes);
@@ -110,6 +114,7 @@ class Device {
   GpuProperties properties_;
   Runtime runtime_;
   Room scratch_, pinned_;
+  std::vector<std::unique_ptr<Room>> branch_scratch_;  // of branches 1, 2, ...
   KeptArrays kept_;
   std::unique_ptr<Cublas> cublas_;
   HopperUse hopper_ = HopperUse::kNever;

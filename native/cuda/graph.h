@@ -16,7 +16,8 @@ class StepGraph {
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;
 
-  // Starts the step's nodes, in the order of the stream. Takes them: the next step is compared with
+  // Starts the step's nodes, when what is in the stream has run; those of different branches at the
+  // same time. Takes them: the next step is compared with
   // them. Throws OUT_OF_MEMORY or DEVICE_LOST.
   void Run(Step& step);
 

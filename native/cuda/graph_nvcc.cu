@@ -1,5 +1,7 @@
-// StepGraph as a CUDA graph: a chain of nodes in the order of the step.
+// StepGraph as a CUDA graph: a chain of nodes for each branch, in the order of the step.
 #include <cuda_runtime.h>
+
+#include <unordered_map>
 
 #include "cuda/graph.h"
 #include "error.h"
@@ -60,10 +62,12 @@ cudaMemsetParams ZeroOf(const StepNode& node) {
   return zero;
 }
 
-cudaError_t AddNode(cudaGraph_t graph, const Step& step, std::vector<cudaGraphNode_t>& nodes) {
+// Adds the next node, behind `last` of its branch, which it becomes; null in an empty branch.
+cudaError_t AddNode(cudaGraph_t graph, const Step& step, std::vector<cudaGraphNode_t>& nodes,
+                    cudaGraphNode_t& last) {
   const StepNode& node = step.nodes()[nodes.size()];
-  const cudaGraphNode_t* before = nodes.empty() ? nullptr : &nodes.back();
-  const size_t count = nodes.empty() ? 0 : 1;
+  const cudaGraphNode_t* before = &last;
+  const size_t count = last ? 1 : 0;
   cudaGraphNode_t added = nullptr;
   cudaError_t error = cudaSuccess;
   switch (node.kind) {
@@ -83,7 +87,7 @@ cudaError_t AddNode(cudaGraph_t graph, const Step& step, std::vector<cudaGraphNo
       break;
     }
   }
-  if (error == cudaSuccess) nodes.push_back(added);
+  if (error == cudaSuccess) nodes.push_back(last = added);
   return error;
 }
 
@@ -99,15 +103,17 @@ void StepGraph::Make(const Step& step) {
     if (error == cudaErrorMemoryAllocation) {
       cudaGetLastError();
       throw Error("OUT_OF_MEMORY",
-                  "The GPU has no memory left for the graph of a decoding step. Generate fewer "
-                  "sequences at once (maxBatch), or dispose models that are not needed.");
+                  "The GPU has no memory left for the graph of a step. Generate fewer sequences "
+                  "at once (maxBatch), train fewer seeds at once, or dispose models that are not "
+                  "needed.");
     }
     runtime_.Check(error, "make the graph of a step");
   };
   native_->Release();
   require(cudaGraphCreate(&native_->graph, 0));
-  while (native_->nodes.size() < step.nodes().size())
-    require(AddNode(native_->graph, step, native_->nodes));
+  std::unordered_map<int32_t, cudaGraphNode_t> last;
+  for (const StepNode& node : step.nodes())
+    require(AddNode(native_->graph, step, native_->nodes, last[node.branch]));
   require(cudaGraphInstantiate(&native_->executable, native_->graph, 0));
 }
 

@@ -6,13 +6,14 @@
 namespace alignlab::cuda {
 
 void Step::Clear() {
+  branch_ = 0;
   nodes_.clear();
   places_.clear();
   bytes_.clear();
 }
 
 StepNode& Step::Add(StepNode::Kind kind) {
-  StepNode node{kind};
+  StepNode node{kind, branch_};
   node.first_argument = node.end_argument = places_.size();
   return nodes_.emplace_back(node);
 }
@@ -54,7 +55,8 @@ std::vector<Step::Argument> Step::ArgumentsOf(size_t i) const {
 bool Step::SameShape(const Step& other) const {
   if (nodes_.size() != other.nodes_.size()) return false;
   for (size_t i = 0; i < nodes_.size(); ++i)
-    if (nodes_[i].kind != other.nodes_[i].kind) return false;
+    if (nodes_[i].kind != other.nodes_[i].kind || nodes_[i].branch != other.nodes_[i].branch)
+      return false;
   return true;
 }
 

@@ -1,6 +1,7 @@
-// A decoding step as one thing. What its operations would have started one by one (kernels, copies)
-// is noted here in order, and then started at once, as a CUDA graph (graph.h): a step has hundreds
-// of kernels of microseconds each, and starting them singly takes longer than running them.
+// A decoding step, or an update of learners, as one thing. What its operations would have started
+// one by one (kernels, copies) is noted here in order, and then started at once, as a CUDA graph
+// (graph.h): a step has hundreds of kernels of microseconds each, and starting them singly takes
+// longer than running them.
 //
 // Nothing has run while a step is noted. So what the host's memory holds is copied into room that
 // stays (Device::Stage), and what the host is to read is delivered when the step has run.
@@ -34,6 +35,7 @@ void CopyArgument(std::byte* to, const T& value) {
 struct StepNode {
   enum class Kind : uint8_t { kKernel, kCopy, kZero };
   Kind kind;
+  int32_t branch;  // nodes of one branch run in order
 
   // kKernel
   const void* kernel = nullptr;
@@ -53,6 +55,9 @@ class Step {
  public:
   void Clear();
 
+  // The branch of what is added from here on; 0 at first.
+  void Branch(int32_t number) { branch_ = number; }
+  int32_t branch() const { return branch_; }
   void AddCopy(void* to, const void* from, size_t bytes);
   void AddZero(void* to, size_t bytes);
   template <class... P>
@@ -66,7 +71,8 @@ class Step {
 
   // Whether node i does the same here and in `other`, which has one of its kind there.
   bool SameNode(const Step& other, size_t i) const;
-  // Whether both have nodes of the same kinds in the same order: one graph can then do both.
+  // Whether both have nodes of the same kinds on the same branches in the same order: one graph can
+  // then do both.
   bool SameShape(const Step& other) const;
 
  private:
@@ -77,6 +83,7 @@ class Step {
   std::byte* AddArgument(size_t bytes, size_t alignment);
   StepNode& Add(StepNode::Kind kind);
 
+  int32_t branch_ = 0;
   std::vector<StepNode> nodes_;
   std::vector<Place> places_;
   std::vector<std::byte> bytes_;

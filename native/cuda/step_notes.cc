@@ -12,13 +12,14 @@ void StepNotes::Begin() {
   open_ = true;
 }
 
-// What the step reads of the host goes first, in as few copies as there are pieces.
+// What the step reads of the host goes first, in as few copies as there are pieces. The rooms are
+// free again when nothing has to be read from them or written to them any more.
 void StepNotes::Run() {
   Check(open_, "a step was begun");
   runtime_.Select();
   for (const Upload& upload : uploads_) runtime_.CopyIn(upload.data, upload.pinned, upload.bytes);
   graph_.Run(step_);
-  runtime_.Synchronize();
+  if (!uploads_.empty() || !deliveries_.empty()) runtime_.Synchronize();
   for (const Delivery& delivery : std::exchange(deliveries_, {})) delivery.take(delivery.host);
   End();
 }

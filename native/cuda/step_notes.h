@@ -37,7 +37,7 @@ class StepNotes {
   const StepGraph& graph() const { return graph_; }
 
   void Begin();
-  // Uploads, starts all nodes, waits, and delivers.
+  // Uploads, starts all nodes, waits if there is something to deliver, and delivers.
   void Run();
   void End();
 

@@ -86,6 +86,7 @@ constexpr MemoryOperations kMemory = {
 
 constexpr StepOperations kSteps = {
     .begin = [](void* device) { Of(device).BeginStep(); },
+    .branch = [](void* device, int32_t number) { Of(device).BranchStep(number); },
     .run = [](void* device) { Of(device).RunStep(); },
     .end = [](void* device) { Of(device).EndStep(); },
 };

@@ -158,6 +158,23 @@ void TestMembersAndResume(const Backend& cuda) {
   });
 }
 
+// An update of all members is one graph, which serves all updates: what changes in it are the
+// kernels that draw random numbers or name the update, and the optimiser's.
+void TestOneGraph(const Backend& table) {
+  constexpr int64_t kUpdates = 4,
+                    kChangingKernels = 14;  // of a member; H2O's, the others have fewer
+  const cuda::StepGraph& graph = cuda::CudaBackend::Of(&table)->device().graph();
+  ForAlgorithms([&](ControlAlgorithm algorithm) {
+    Ensemble e(table, Small(algorithm, {3, 11}));
+    e.Update(2);  // the first one finds out how much scratch memory there has to be
+    const int64_t made = graph.made(), changed = graph.changed();
+    e.Update(kUpdates);
+    EXPECT(made > 0 && graph.made() == made);
+    EXPECT(graph.changed() > changed &&
+           graph.changed() - changed <= kUpdates * e.learner.members() * kChangingKernels);
+  });
+}
+
 void TestTransitions(const Backend& cuda) {
   const ControlSettings s = Small(ControlAlgorithm::kSac, {4});
   Ensemble e(cuda, s);
@@ -230,6 +247,7 @@ void TestLearners(const Backend& cuda) {
 int main() {
   OnEmulatedCuda(cuda::HopperUse::kNever, TestLearners);
   OnDevice(TestLearners);
+  OnEmulatedCuda(cuda::HopperUse::kNever, TestOneGraph);
   TestOrder();
   for (ControlAlgorithm algorithm : {ControlAlgorithm::kMix, ControlAlgorithm::kH2o})
     if (!OnlyDevice()) TestNotFinite(CpuBackend(2).table(), algorithm);

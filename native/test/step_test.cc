@@ -1,5 +1,6 @@
-// Steps of the CUDA backend: what is noted gives the bits of what is started singly, one graph
-// serves steps that differ in their arguments, and a step that is given up leaves no trace.
+// Steps of the CUDA backend: what is noted gives the bits of what is started singly, on branches,
+// too; one graph serves steps that differ in their arguments, and a step that is given up leaves no
+// trace.
 #include <vector>
 
 #include "backend/buffer.h"
@@ -37,15 +38,24 @@ struct Small {
     const std::vector<int32_t> own = ids;
     backend.ops.embed(backend.device, {own.data(), rows, weight, false, true, out});
     backend.ops.axpby(backend.device, scale, table.f32(), 1, x.f32(), kWidth);
-    std::vector<SampleRow> draws(ids.size());
+    Draw(rows);
+  }
+  // Adds to the rows once more, and draws again.
+  void Again() {
+    backend.ops.axpby(backend.device, 0.25f, table.f32(), -1, x.f32(), kWidth);
+    Draw(int64_t(token.size()));
+  }
+  void Draw(int64_t rows) {
+    const Tensor out{x.data(), DType::kF32, rows, kWidth, kWidth};
+    std::vector<SampleRow> draws(static_cast<size_t>(rows));
     for (size_t r = 0; r < draws.size(); ++r) {
       draws[r] = {};
       draws[r].temperature = draws[r].top_p = draws[r].repetition_penalty = 1;
       draws[r].uniform = double(r % 7) / 7;
     }
-    token.assign(ids.size(), -7);
-    logprob.assign(ids.size(), -7);
-    processed.assign(ids.size(), -7);
+    token.assign(draws.size(), -7);
+    logprob.assign(draws.size(), -7);
+    processed.assign(draws.size(), -7);
     backend.ops.sample(backend.device, {out,
                                         {},
                                         lse.f32(),
@@ -96,6 +106,55 @@ void TestBits(const Backend& table) {
   for (const float scale : {0.5f, 0.5f, -2.0f})
     for (const int64_t rows : {5, 5, 9, 4000, 6})
       ExpectStepEqualsSingly(noted, singly, Ids(rows, int32_t(rows) % 5), scale);
+}
+
+// Operations of branches run in any order, and get into each other's way nowhere: the second round
+// of each branch reads what its first one has left.
+void TestBranches(const Backend& table) {
+  constexpr int32_t kBranches = 3;
+  std::vector<Small> noted, singly;
+  for (auto* all : {&noted, &singly})
+    for (int32_t b = 0; b < kBranches; ++b) all->emplace_back(table);
+  const auto ids = [](int32_t branch, int64_t round) {
+    return Ids(5 + 2 * branch, branch + int32_t(round));
+  };
+  for (int64_t round = 0; round < 4; ++round) {
+    NotedStep step(table, true);
+    for (int32_t b = 0; b < kBranches; ++b) {
+      step.Branch(b);
+      noted[size_t(b)].Start(ids(b, round), 0.5f);
+    }
+    for (int32_t b = kBranches - 1; b >= 0; --b) {
+      step.Branch(b);
+      noted[size_t(b)].Again();
+    }
+    step.Run();
+    for (int32_t b = 0; b < kBranches; ++b) {
+      Small &n = noted[size_t(b)], &s = singly[size_t(b)];
+      s.Start(ids(b, round), 0.5f);
+      s.Again();
+      EXPECT(n.token == s.token && n.logprob == s.logprob && n.processed == s.processed);
+    }
+  }
+}
+
+// The same operations on other branches are another graph.
+void TestBranchesOfGraph(const Backend& table) {
+  Small one(table), other(table);
+  const auto run = [&](int32_t branch) {
+    NotedStep step(table, true);
+    one.Start(Ids(5, 1), 0.5f);
+    step.Branch(branch);
+    other.Start(Ids(5, 1), 0.5f);
+    step.Run();
+    EXPECT(one.token == other.token);
+  };
+  for (const int64_t made : {1, 1}) {
+    run(1);
+    EXPECT(GraphOf(table).made() == made && GraphOf(table).changed() == 0);
+  }
+  run(0);
+  EXPECT(GraphOf(table).made() == 2);
 }
 
 void TestGraph(const Backend& table) {
@@ -180,12 +239,12 @@ void TestBatchArrays(const Backend& table) {
 
 int main() {
   if (!kEmulateCuda && !test_device.backend()) return 0;
-  for (const auto& test : {TestBits, TestGivenUp, TestWaiting}) {
+  for (const auto& test : {TestBits, TestBranches, TestGivenUp, TestWaiting}) {
     OnEmulatedCuda(cuda::HopperUse::kNever, test);
     OnDevice(test);
   }
   // These look into the device.
-  for (const auto& test : {TestGraph, TestOtherOperations, TestBatchArrays})
+  for (const auto& test : {TestGraph, TestBranchesOfGraph, TestOtherOperations, TestBatchArrays})
     OnEmulatedCuda(cuda::HopperUse::kNever, test);
   return Report();
 }

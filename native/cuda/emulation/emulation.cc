@@ -249,6 +249,7 @@ void Mma(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
 }
 
 void SetSeed(uint64_t value) { seed = value; }
+uint64_t Seed() { return seed; }
 
 void RunGrid(Index3 grid_size, Index3 block_size, size_t shared_bytes,
              const std::function<void()>& thread) {

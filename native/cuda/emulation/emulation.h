@@ -15,6 +15,7 @@ void RunGrid(Index3 grid, Index3 block, size_t shared_bytes, const std::function
 // Of the order in which the threads of a block run, and of when what is asynchronous is done; each
 // block draws its own.
 void SetSeed(uint64_t seed);
+uint64_t Seed();
 
 // What devices opened from now on are: at first one multiprocessor of compute capability 8.0.
 void SetGpu(int major, int minor, int multiprocessors);

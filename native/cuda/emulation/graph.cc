@@ -1,7 +1,12 @@
 // StepGraph on the CPU: it holds copies of the nodes and of their arguments, as a CUDA graph does,
-// so that a change which was not told shows in the result.
+// so that a change which was not told shows in the result. Branches take turns in a random order,
+// so that memory which they should not have shared shows, too.
 #include "cuda/graph.h"
 
+#include <map>
+#include <random>
+
+#include "cuda/emulation/emulation.h"
 #include "cuda/emulation/unlock.h"
 
 namespace alignlab::cuda {
@@ -12,6 +17,22 @@ struct StepGraph::Native {
     std::vector<std::vector<std::byte>> arguments;
   };
   std::vector<Held> nodes;
+  std::mt19937_64 random{emulation::Seed()};
+
+  // All nodes, those of each branch in order.
+  std::vector<const Held*> InSomeOrder() {
+    std::map<int32_t, std::vector<const Held*>> branches;
+    for (auto held = nodes.rbegin(); held != nodes.rend(); ++held)
+      branches[held->node.branch].push_back(&*held);
+    std::vector<const Held*> all;
+    while (!branches.empty()) {
+      const auto branch = std::next(branches.begin(), long(random() % branches.size()));
+      all.push_back(branch->second.back());
+      branch->second.pop_back();
+      if (branch->second.empty()) branches.erase(branch);
+    }
+    return all;
+  }
 
   static Held Hold(const Step& step, size_t i) {
     Held held{step.nodes()[i], {}};
@@ -35,8 +56,8 @@ bool StepGraph::Change(const Step& step, size_t i) {
 }
 
 void StepGraph::Start() {
-  for (const Native::Held& held : native_->nodes) {
-    const StepNode& node = held.node;
+  for (const Native::Held* held : native_->InSomeOrder()) {
+    const StepNode& node = held->node;
     switch (node.kind) {
       case StepNode::Kind::kCopy:
         runtime_.Copy(node.to, node.from, node.bytes);
@@ -46,7 +67,7 @@ void StepGraph::Start() {
         break;
       case StepNode::Kind::kKernel: {
         std::vector<const std::byte*> arguments;
-        for (const auto& argument : held.arguments) arguments.push_back(argument.data());
+        for (const auto& argument : held->arguments) arguments.push_back(argument.data());
         node.call(node, arguments.data());
         break;
       }
