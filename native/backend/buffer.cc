@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "backend/control_group.h"
 #include "error.h"
 
 namespace alignlab {
@@ -17,10 +18,11 @@ std::atomic<size_t> limit{0};
 
 constexpr size_t kHugePage = size_t(2) << 20;
 
-// Linux hands out memory that it has not got and kills the process later, so large requests are
-// compared with what is left first. Unreadable: no opinion.
+// Linux hands out memory that it has not got, or has not granted, and kills the process later, so
+// large requests are compared with what is left first. Unreadable: no opinion.
 bool MachineHas(size_t bytes) {
   if (bytes < (size_t(64) << 20)) return true;
+  if (double(bytes) > ControlGroups().BytesLeft()) return false;
   std::FILE* file = std::fopen("/proc/meminfo", "r");
   if (!file) return true;
   char line[128];

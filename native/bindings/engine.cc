@@ -1,8 +1,10 @@
 #include "bindings/engine.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <thread>
 
+#include "backend/control_group.h"
 #include "bindings/environment.h"
 
 namespace alignlab {
@@ -11,9 +13,16 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
+// Threads that share what a container is granted would be stopped in the middle of their work,
+// while the others wait for it: so no more than whole processors' worth of time.
+int DefaultThreads() {
+  const double processors = std::max(1u, std::thread::hardware_concurrency());
+  return std::max(1, int(std::min(processors, ControlGroups().Processors())));
+}
+
 int ThreadsFromEnvironment() {
   const char* text = std::getenv("ALIGNLAB_THREADS");
-  if (!text || !*text) return std::max(1u, std::thread::hardware_concurrency());
+  if (!text || !*text) return DefaultThreads();
   char* end = nullptr;
   const long threads = std::strtol(text, &end, 10);
   if (*end || threads < 1 || threads > kMaxThreads)

@@ -93,7 +93,10 @@ export const engineInfo = (): EngineInfo => {
   return { device: 'cpu', ...guarded(() => native().state()), instructionSets, hardwareThreads };
 };
 
-/** Results do not depend on the number of threads. The start value is ALIGNLAB_THREADS, or all. */
+/**
+ * Results do not depend on the number of threads. The start value is ALIGNLAB_THREADS, or all that the
+ * machine has and a container is granted.
+ */
 export const setThreads = async (threads: number): Promise<void> => {
   if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
     throw new AlignlabError(
