@@ -19,6 +19,7 @@
 #include "control/learner.h"
 #include "cpu/backend.h"
 #include "cpu/lanes.h"
+#include "test/transitions.h"
 
 using namespace alignlab;
 
@@ -63,24 +64,18 @@ ControlSettings Settings(const Kind& kind, int64_t hidden, int64_t batch, int64_
   return s;
 }
 
-struct Columns {
-  std::vector<float> states, actions, rewards, next;
-  std::vector<uint8_t> terminal;
-  Columns(int64_t n, uint64_t seed)
-      : states(size_t(n * kState)),
-        actions(size_t(n * kAction)),
-        rewards(size_t(n)),
-        next(states.size()),
-        terminal(size_t(n)) {
+struct Columns : test::Transitions {
+  Columns(int64_t n, uint64_t seed) {
+    states.resize(size_t(n * kState));
+    actions.resize(size_t(n * kAction));
+    rewards.resize(size_t(n));
+    next.resize(states.size());
+    terminal.resize(size_t(n));
     const CpuBackend cpu(1);
     uint32_t purpose = 0;
     for (auto* column : {&states, &actions, &rewards, &next})
       cpu.table().control->uniforms(cpu.table().device,
                                     {seed, 0, ++purpose, column->data(), int64_t(column->size())});
-  }
-  TransitionColumns view() const {
-    return {states.data(), actions.data(),  rewards.data(),
-            next.data(),   terminal.data(), int64_t(rewards.size())};
   }
 };
 

@@ -2,22 +2,12 @@
 
 #include <cstring>
 
+#include "bindings/object_reader.h"
+
 namespace alignlab {
 
 namespace {
 
-double Number(const Napi::Object& o, const char* key) {
-  const Napi::Value value = o.Get(key);
-  Check(value.IsNumber(), key);
-  return value.As<Napi::Number>().DoubleValue();
-}
-int64_t Whole(const Napi::Object& o, const char* key) { return int64_t(Number(o, key)); }
-float Real(const Napi::Object& o, const char* key) { return float(Number(o, key)); }
-bool Flag(const Napi::Object& o, const char* key) {
-  const Napi::Value value = o.Get(key);
-  Check(value.IsBoolean(), key);
-  return value.As<Napi::Boolean>().Value();
-}
 std::string Text(const Napi::Value& value, const char* what) {
   Check(value.IsString(), what);
   return value.As<Napi::String>().Utf8Value();
@@ -35,18 +25,6 @@ std::vector<T> TypedArray(const Napi::Value& value, napi_typedarray_type type, c
 }
 std::vector<int32_t> Ints(const Napi::Object& o, const char* key) {
   return TypedArray<int32_t>(o.Get(key), napi_int32_array, key);
-}
-
-std::vector<int64_t> Numbers(const Napi::Value& value, const char* what) {
-  Check(value.IsArray(), what);
-  const auto array = value.As<Napi::Array>();
-  std::vector<int64_t> out;
-  for (uint32_t i = 0; i < array.Length(); ++i) {
-    const Napi::Value item = array.Get(i);
-    Check(item.IsNumber(), what);
-    out.push_back(item.As<Napi::Number>().Int64Value());
-  }
-  return out;
 }
 
 Activation ReadActivation(const Napi::Value& value) {
@@ -124,8 +102,8 @@ std::vector<TensorRange> ReadRanges(const Napi::Array& array) {
     r.dtype = ReadDType(o.Get("dtype"));
     r.slot = int32_t(Whole(o, "slot"));
     r.offset = Whole(o, "offset");
-    r.dims = Numbers(o.Get("dims"), "dims");
-    r.strides = Numbers(o.Get("strides"), "strides");
+    r.dims = Wholes(o, "dims");
+    r.strides = Wholes(o, "strides");
     out.push_back(std::move(r));
   }
   return out;

@@ -1,31 +1,10 @@
 #include "bindings/learner_arguments.h"
 
-#include "error.h"
+#include "bindings/object_reader.h"
 
 namespace alignlab {
 
 namespace {
-
-double Number(const Napi::Object& o, const char* key) {
-  const Napi::Value value = o.Get(key);
-  Check(value.IsNumber(), key);
-  return value.As<Napi::Number>().DoubleValue();
-}
-float Real(const Napi::Object& o, const char* key) { return float(Number(o, key)); }
-int64_t Whole(const Napi::Object& o, const char* key) { return int64_t(Number(o, key)); }
-bool Flag(const Napi::Object& o, const char* key) {
-  const Napi::Value value = o.Get(key);
-  Check(value.IsBoolean(), key);
-  return value.As<Napi::Boolean>().Value();
-}
-std::vector<int64_t> Wholes(const Napi::Object& o, const char* key) {
-  const Napi::Value value = o.Get(key);
-  Check(value.IsArray(), key);
-  const auto array = value.As<Napi::Array>();
-  std::vector<int64_t> out;
-  for (uint32_t i = 0; i < array.Length(); ++i) out.push_back(array.Get(i).ToNumber().Int64Value());
-  return out;
-}
 
 DiscriminatorSettings ReadDiscriminators(const Napi::Object& o) {
   return {Wholes(o, "hidden"), Whole(o, "batch"),     Real(o, "learningRate"),

@@ -164,7 +164,7 @@ void ControlMember::DrawBatch(Call& call) {
 
 void ControlMember::Step(Call& call, int64_t begin, int64_t end, float rate, float* target) {
   float* g = call.w.gradients + begin;
-  if (gradient_copy) call.compute.CopyOut(gradient_copy + begin, g, (end - begin) * 4);
+  if (gradient_copy) call.compute.Copy(gradient_copy + begin, g, (end - begin) * 4);
   const double t = double(update());
   call.control().adam(
       call.device(),

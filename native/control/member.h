@@ -94,7 +94,8 @@ class ControlMember {
   size_t bytes() const;
   int64_t step = 0, acts = 0;
 
-  // For tests: the gradients of an update, copied to the host before each optimiser's step.
+  // For tests: where the gradients of an update are copied to before each optimiser's step, memory
+  // of the device.
   float* gradient_copy = nullptr;
 
  private:

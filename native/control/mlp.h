@@ -18,6 +18,9 @@ struct Compute {
   void* device;
 
   const ControlOperations& control() const { return *backend->control; }
+  void Copy(void* to, const void* from, int64_t bytes) const {
+    backend->memory.copy(device, to, from, size_t(bytes));
+  }
   // Between the host's memory and the device's.
   void CopyIn(void* to, const void* from, int64_t bytes) const {
     backend->memory.copy_in(device, to, from, size_t(bytes));

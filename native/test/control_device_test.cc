@@ -3,6 +3,7 @@
 // finite before the agent has changed.
 #include "control/learner.h"
 #include "test/backends.h"
+#include "test/transitions.h"
 
 using namespace alignlab;
 using namespace alignlab::test;
@@ -41,9 +42,7 @@ ControlSettings Small(ControlAlgorithm algorithm, std::vector<uint64_t> seeds) {
   return s;
 }
 
-struct Columns {
-  std::vector<float> states, actions, rewards, next;
-  std::vector<uint8_t> terminal;
+struct Columns : Transitions {
   Columns(int64_t n, uint64_t seed) {
     Random random(seed);
     states = random.Normals(n * kState);
@@ -51,10 +50,6 @@ struct Columns {
     rewards = random.Normals(n);
     next = random.Normals(n * kState);
     for (int64_t i = 0; i < n; ++i) terminal.push_back(i % 7 == 0);
-  }
-  TransitionColumns view() const {
-    return {states.data(), actions.data(),  rewards.data(),
-            next.data(),   terminal.data(), int64_t(rewards.size())};
   }
 };
 

@@ -8,6 +8,7 @@
 #include "control/learner.h"
 #include "cpu/lanes.h"
 #include "test/harness.h"
+#include "test/transitions.h"
 
 namespace {
 std::atomic<long> allocations{0};
@@ -58,9 +59,7 @@ ControlSettings Small(ControlAlgorithm algorithm, std::vector<uint64_t> seeds) {
 }
 
 // next = state + shift + noise in the first column.
-struct Columns {
-  std::vector<float> states, actions, rewards, next;
-  std::vector<uint8_t> terminal;
+struct Columns : Transitions {
   Columns(int64_t n, uint64_t seed, double shift) {
     Random random(seed);
     states = random.Normals(n * kState);
@@ -72,10 +71,6 @@ struct Columns {
         next[size_t(i * kState + c)] += float(random.Normal() + (c == 0 ? shift : 0));
       terminal.push_back(i % 7 == 0);
     }
-  }
-  TransitionColumns view() const {
-    return {states.data(), actions.data(),  rewards.data(),
-            next.data(),   terminal.data(), int64_t(rewards.size())};
   }
 };
 

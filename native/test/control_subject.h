@@ -7,6 +7,7 @@
 #include "control/learner.h"
 #include "reference/control.h"
 #include "test/harness.h"
+#include "test/transitions.h"
 
 namespace alignlab::test {
 
@@ -43,9 +44,7 @@ inline ControlSettings Tiny(ControlAlgorithm algorithm) {
   return s;
 }
 
-struct Columns {
-  std::vector<float> states, actions, rewards, next;
-  std::vector<uint8_t> terminal;
+struct Columns : Transitions {
   Columns(int64_t n, uint64_t seed, double shift) {
     Random random(seed);
     states = random.Normals(n * kState, 1, shift);
@@ -54,10 +53,6 @@ struct Columns {
     rewards = random.Normals(n);
     next = random.Normals(n * kState, 1, -shift);
     for (int64_t i = 0; i < n; ++i) terminal.push_back(i % 4 == 0);
-  }
-  TransitionColumns view() const {
-    return {states.data(), actions.data(),  rewards.data(),
-            next.data(),   terminal.data(), int64_t(rewards.size())};
   }
 };
 
@@ -92,8 +87,8 @@ class Subject {
     weights[size_t(l.alpha)] = -1.2f;
     backend.memory.copy_in(backend.device, m.parameters(), weights.data(), weights.size() * 4);
     backend.memory.copy_in(backend.device, m.target(), target.data(), target.size() * 4);
-    gradients.resize(size_t(l.total));
-    m.gradient_copy = gradients.data();
+    device_gradients = Buffer(backend, size_t(l.total) * 4, "gradients");
+    m.gradient_copy = device_gradients.f32();
   }
 
   // A copy of the device's numbers.
@@ -111,6 +106,7 @@ class Subject {
   void Update() {
     CancelToken never;
     metrics = learner.Update(1, lane, never)[0];
+    gradients = Host(device_gradients.f32(), learner.layout().total);
   }
   // flat: the host's, as the parameters lie.
   Numbers Plain(const MlpLayout& net, const float* flat) const {
@@ -146,7 +142,8 @@ class Subject {
   SingleLane lane;
   Columns real, sim;
   ControlLearner learner;
-  std::vector<float> gradients;
+  Buffer device_gradients;
+  std::vector<float> gradients;  // of the last update
   ControlMetrics metrics;
   std::deque<std::vector<float>> drawn;  // what Draw has returned
 };
