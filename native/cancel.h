@@ -10,8 +10,9 @@ namespace alignlab {
 class CancelToken {
  public:
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
   void ThrowIfCancelled() const {
-    if (cancelled_.load(std::memory_order_relaxed)) throw Error("ABORTED", "The call was aborted.");
+    if (cancelled()) throw Error("ABORTED", "The call was aborted.");
   }
 
  private:

@@ -4,7 +4,7 @@
 // multiply-adds on registers reach, measured in the same rounds. Options: --threads N (1) or
 // --device cuda (by ALIGNLAB_CUDA_LIBRARY), --members N (1), --algorithm NAME (all), --size
 // HIDDENxBATCH (256x256, 128x128), --rounds N (7), --updates N of a round (as many as take about a
-// quarter of a second on a core).
+// quarter of a second on a core, 8 at least).
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -137,7 +137,7 @@ double SecondsOf(const std::function<void()>& work) {
 
 // Where learners run.
 struct Target {
-  int64_t ruler_rounds = 1 << 18;  // some ten milliseconds; on an emulated GPU, of one, fewer do
+  int64_t ruler_rounds = 1 << 20;  // some ten milliseconds; an emulated GPU takes minutes
   std::string name;
   std::unique_ptr<CpuBackend> cpu;
   std::shared_ptr<const Backend> gpu;
@@ -168,7 +168,7 @@ void Measure(const Kind& kind, int64_t hidden, int64_t batch, const Target& targ
   // A round of about a quarter of a second, and a short one before, unmeasured.
   const double size = double(hidden * hidden * batch) / (256.0 * 256 * 256);
   if (updates == 0)
-    updates = std::max<int64_t>(2, int64_t(35 / (size * kind.cost * double(members))));
+    updates = std::max<int64_t>(8, int64_t(35 / (size * kind.cost * double(members))));
   CancelToken never;
   learner.Update(2, lanes, never);
   std::vector<double> wall, cpu, rate;

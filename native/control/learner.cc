@@ -5,13 +5,14 @@
 #include <cstring>
 
 #include "backend/noted_step.h"
+#include "control/turns.h"
 #include "error.h"
 
 namespace alignlab {
 
 namespace {
 
-// Updates between two looks at the cancel flag: members may then stop together.
+// Updates between two looks at the cancel flag and at what failed, which waits for the device.
 constexpr int64_t kRound = 16;
 constexpr int64_t kPiece = 1024;  // rows that are packed or unpacked at a time
 
@@ -115,7 +116,6 @@ void ControlLearner::RequireFilled(int64_t updates) const {
                                       "update().");
 }
 
-// A failure is looked for between rounds, where a device may be waited for.
 void ControlLearner::RequireNoFailure() const {
   const ControlMember* failed = nullptr;
   for (const auto& member : members_)
@@ -127,16 +127,36 @@ void ControlLearner::RequireNoFailure() const {
                                 "lower learning rate, or look for huge rewards or states.");
 }
 
-// Whole rounds of members go one to a thread; what is left over shares all threads.
-void ControlLearner::UpdateOnLanes(int64_t updates, Lanes& lanes) {
-  const int64_t count = members(), width = lanes.count();
-  const int64_t apart = width > 1 ? count / width * width : 0;
-  const auto run = [&](int64_t member, Workspace& w, void* device) {
-    const Compute compute = ComputeOn(device);
-    for (int64_t i = 0; i < updates; ++i) members_[size_t(member)]->Update(compute, w);
-  };
-  lanes.Each(apart, [&](int64_t i, int lane) { run(i, WorkspaceOf(lane), lanes.device(lane)); });
-  for (int64_t i = apart; i < count; ++i) run(i, WorkspaceOf(0), backend_.device);
+template <class F>
+void ControlLearner::InRounds(int64_t updates, const CancelToken& cancel, const F& update) {
+  for (int64_t done = 0; done < updates; done += kRound) {
+    cancel.ThrowIfCancelled();
+    update(std::min(kRound, updates - done));
+    RequireNoFailure();
+  }
+}
+
+// As many members as lanes or more: each lane has one at a time.
+void ControlLearner::UpdateOnLanes(int64_t updates, Lanes& lanes, const CancelToken& cancel) {
+  const int64_t before = step();
+  Turns turns(members(), updates, cancel);
+  lanes.Each(lanes.count(), [&](int64_t, int lane) {
+    const Compute compute = ComputeOn(lanes.device(lane));
+    while (const auto turn = turns.Next()) {
+      ControlMember& member = *members_[size_t(turn->member)];
+      for (int64_t i = 0; i < turn->count; ++i) member.Update(compute, WorkspaceOf(lane));
+      turns.Done(*turn, member.TakeFailed(compute));
+    }
+  });
+  RequireNoFailure();
+  if (step() - before < updates) cancel.ThrowIfCancelled();
+}
+
+// Fewer members than lanes: each has all threads.
+void ControlLearner::UpdateInTurn(int64_t updates) {
+  for (const auto& member : members_)
+    for (int64_t i = 0; i < updates; ++i)
+      member->Update(ComputeOn(backend_.device), WorkspaceOf(0));
 }
 
 // An update of every member as one step, each on a branch: alone, the products of one member leave
@@ -166,12 +186,12 @@ std::vector<ControlMetrics> ControlLearner::Update(int64_t updates, Lanes& lanes
   const int64_t workspaces = branches ? members() : lanes.count();
   for (int64_t i = 0; i < workspaces; ++i) WorkspaceOf(i);
   for (const auto& member : members_) member->StartTally(ComputeOn(backend_.device));
-  for (int64_t done = 0; done < updates; done += kRound) {
-    cancel.ThrowIfCancelled();
-    const int64_t n = std::min(kRound, updates - done);
-    branches ? UpdateOnBranches(n) : UpdateOnLanes(n, lanes);
-    RequireNoFailure();
-  }
+  if (branches)
+    InRounds(updates, cancel, [&](int64_t n) { UpdateOnBranches(n); });
+  else if (members() < lanes.count())
+    InRounds(updates, cancel, [&](int64_t n) { UpdateInTurn(n); });
+  else
+    UpdateOnLanes(updates, lanes, cancel);
   std::vector<ControlMetrics> means;
   for (const auto& member : members_) {
     means.push_back(member->ReadSums(ComputeOn(backend_.device)));

@@ -67,7 +67,11 @@ class ControlLearner {
   void RequireFilled(int64_t updates) const;
   void RequireNoFailure() const;
   Compute ComputeOn(void* device) const { return {&backend_, device}; }
-  void UpdateOnLanes(int64_t updates, Lanes& lanes);
+  // update(n) several times, `updates` in all; between them cancelling and failures are looked at.
+  template <class F>
+  void InRounds(int64_t updates, const CancelToken& cancel, const F& update);
+  void UpdateOnLanes(int64_t updates, Lanes& lanes, const CancelToken& cancel);
+  void UpdateInTurn(int64_t updates);
   void UpdateOnBranches(int64_t updates);
   Workspace& WorkspaceOf(int64_t lane);
   std::string Fingerprint() const;

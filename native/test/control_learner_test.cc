@@ -2,10 +2,13 @@
 // ring of transitions, the spreads of next states, and what discriminators learn where the truth
 // is known.
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <new>
+#include <thread>
 
 #include "control/learner.h"
+#include "control/turns.h"
 #include "cpu/lanes.h"
 #include "test/harness.h"
 #include "test/transitions.h"
@@ -164,6 +167,47 @@ void TestResume() {
   }
 }
 
+// Members take turns of whole updates, one lane at a time each, and end together.
+void TestTurns() {
+  for (const int64_t updates : {1, 7, 64, 100}) {
+    CancelToken cancel;
+    Turns turns(3, updates, cancel);
+    std::vector<int64_t> done(3, 0);
+    std::vector<Turns::Turn> running;
+    while (true) {
+      while (running.size() < 2) {
+        const auto turn = turns.Next();
+        if (!turn) break;
+        for (const Turns::Turn& other : running) EXPECT(other.member != turn->member);
+        EXPECT(turn->begin == done[size_t(turn->member)] && turn->count >= 1);
+        running.push_back(*turn);
+      }
+      if (running.empty()) break;
+      done[size_t(running.front().member)] += running.front().count;
+      turns.Done(running.front(), false);
+      running.erase(running.begin());
+      const auto [least, most] = std::minmax_element(done.begin(), done.end());
+      EXPECT(*most - *least <= 16);
+    }
+    EXPECT(done == std::vector<int64_t>(3, updates));
+  }
+}
+
+// After a cancel, or a failure, those behind catch up with the one that is ahead.
+void TestTurnsEndEarly() {
+  for (const bool failed : {false, true}) {
+    CancelToken cancel;
+    Turns turns(3, 1000, cancel);
+    std::vector<int64_t> done(3, 0);
+    for (int n = 0; const auto turn = turns.Next(); ++n) {
+      done[size_t(turn->member)] += turn->count;
+      if (!failed && n == 4) cancel.Cancel();
+      turns.Done(*turn, failed && n == 4);
+    }
+    EXPECT(done == std::vector<int64_t>(3, 16));
+  }
+}
+
 void TestCancel() {
   Ensemble e(Small(ControlAlgorithm::kH2o, {1, 2, 3}), 2);
   CancelToken cancelled;
@@ -175,7 +219,28 @@ void TestCancel() {
     aborted = error.code() == std::string("ABORTED");
   }
   EXPECT(aborted);
-  EXPECT(e.learner.member(0).step == e.learner.member(2).step);
+  EXPECT(e.learner.member(0).step == 0 && e.learner.member(2).step == 0);
+}
+
+// Whenever it comes.
+void TestCancelUnderway() {
+  for (const int threads : {1, 2, 4}) {
+    Ensemble e(Small(ControlAlgorithm::kSac, {1, 2, 3}), threads);
+    CancelToken cancel;
+    std::thread other([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      cancel.Cancel();
+    });
+    bool aborted = false;
+    try {
+      e.learner.Update(int64_t(1) << 40, e.lanes, cancel);
+    } catch (const Error& error) {
+      aborted = error.code() == std::string("ABORTED");
+    }
+    other.join();
+    EXPECT(aborted);
+    for (int64_t m = 1; m < 3; ++m) EXPECT(e.learner.member(m).step == e.learner.member(0).step);
+  }
 }
 
 // A loss that overflows is told, and the learner can go on from a saved state.
@@ -311,7 +376,10 @@ void TestKnownRatio() {
 int main() {
   TestThreadsAndMembers();
   TestResume();
+  TestTurns();
+  TestTurnsEndEarly();
   TestCancel();
+  TestCancelUnderway();
   TestNotFinite();
   TestSteadyState();
   TestRing();
