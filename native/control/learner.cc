@@ -136,7 +136,8 @@ void ControlLearner::InRounds(int64_t updates, const CancelToken& cancel, const 
   }
 }
 
-// As many members as lanes or more: each lane has one at a time.
+// A lane has one member at a time. Two threads on one member do 1.4 times what one does, so half as
+// many members as lanes keep them busier than one member with all threads.
 void ControlLearner::UpdateOnLanes(int64_t updates, Lanes& lanes, const CancelToken& cancel) {
   const int64_t before = step();
   Turns turns(members(), updates, cancel);
@@ -152,7 +153,7 @@ void ControlLearner::UpdateOnLanes(int64_t updates, Lanes& lanes, const CancelTo
   if (step() - before < updates) cancel.ThrowIfCancelled();
 }
 
-// Fewer members than lanes: each has all threads.
+// Each member with all threads.
 void ControlLearner::UpdateInTurn(int64_t updates) {
   for (const auto& member : members_)
     for (int64_t i = 0; i < updates; ++i)
@@ -188,7 +189,7 @@ std::vector<ControlMetrics> ControlLearner::Update(int64_t updates, Lanes& lanes
   for (const auto& member : members_) member->StartTally(ComputeOn(backend_.device));
   if (branches)
     InRounds(updates, cancel, [&](int64_t n) { UpdateOnBranches(n); });
-  else if (members() < lanes.count())
+  else if (2 * members() <= lanes.count())
     InRounds(updates, cancel, [&](int64_t n) { UpdateInTurn(n); });
   else
     UpdateOnLanes(updates, lanes, cancel);
