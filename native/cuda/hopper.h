@@ -37,10 +37,27 @@ struct BoxedMatrix {
   }
 };
 
+// Heads of the rows of a matrix, `heads` of them `head_stride` elements apart in each of `rows`
+// rows that are `row_stride` apart, to be read in boxes of box_rows rows by box_heads heads by
+// kBoxCols columns. In shared memory a row's heads follow one another, each like the row of a
+// BoxedMatrix.
+struct BoxedHeads {
+  const void* data;
+  int64_t rows, heads, cols, row_stride, head_stride;
+  int box_rows, box_heads;
+
+  // Whether the TMA can read it.
+  bool Fits() const {
+    const BoxedMatrix of_row{data, heads, cols, head_stride, box_heads};
+    return of_row.Fits() && BoxedMatrix{data, rows, cols, row_stride, box_rows}.Fits();
+  }
+};
+
 // Whether the driver can make tensor maps.
 bool HasTensorMaps();
 // Throws Error DEVICE_LOST when the driver refuses a matrix that Fits.
 TensorMap MakeTensorMap(const BoxedMatrix& matrix);
+TensorMap MakeTensorMap(const BoxedHeads& heads);
 
 // Where dynamic shared memory reaches the first multiple of kBoxPattern, which is more than it is
 // sure to begin at. A kernel asks for kBoxPattern bytes more than it uses from here on.

@@ -62,6 +62,22 @@ __device__ __forceinline__ void CopyBox(char* shared, const TensorMap& map, int 
       : "memory");
 }
 
+// The same of a map of BoxedHeads.
+__device__ __forceinline__ void CopyHeads(char* shared, const TensorMap& map, int row, int head,
+                                          int col, uint64_t* barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3, %4}], [%5];\n" ::"r"(SharedAddress(shared)),
+      "l"(&map), "r"(col), "r"(head), "r"(row), "r"(SharedAddress(barrier))
+      : "memory");
+}
+
+// x, which the compiler knows nothing of: what is computed from it is not kept across a loop.
+__device__ __forceinline__ int Anew(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
 // Registers of each thread of this warpgroup from here on: given back, or waited for.
 template <int kRegisters>
 __device__ __forceinline__ void KeepRegisters() {

@@ -54,6 +54,16 @@ __device__ __forceinline__ void ReadProducts(float (&d)[kCount]) {
 // with row = 16 (t / 32) + t % 32 / 4 and col = 2 (t % 4), in
 //   d[4 j], d[4 j + 1]: (row, col + 8 j and the next);  d[4 j + 2], d[4 j + 3]: (row + 8, the same)
 template <bool kAcrossA, bool kAcrossB>
+__device__ __forceinline__ void MultiplyWarpgroup(float (&d)[32], uint64_t a, uint64_t b,
+                                                  bool add) {
+  asm volatile(
+      "{\n.reg .pred add;\nsetp.ne.b32 add, %34, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" ALIGNLAB_NAMES32
+      "}, %32, %33, add, 1, 1, %35, %36;\n}\n"
+      : ALIGNLAB_SUMS32(0)
+      : "l"(a), "l"(b), "r"(int(add)), "n"(int(kAcrossA)), "n"(int(kAcrossB)));
+}
+template <bool kAcrossA, bool kAcrossB>
 __device__ __forceinline__ void MultiplyWarpgroup(float (&d)[64], uint64_t a, uint64_t b,
                                                   bool add) {
   asm volatile(

@@ -33,25 +33,41 @@ Encode TheEncode() {
   return encode;
 }
 
-}  // namespace
-
-bool HasTensorMaps() { return TheEncode() != nullptr; }
-
-TensorMap MakeTensorMap(const BoxedMatrix& matrix) {
+// strides: in elements, of all dimensions but the first.
+template <cuuint32_t kDims>
+TensorMap MakeMap(const void* data, const int64_t (&sizes)[kDims],
+                  const int64_t (&strides)[kDims - 1], const int (&box)[kDims]) {
   TensorMap map;
-  const cuuint64_t sizes[] = {cuuint64_t(matrix.cols), cuuint64_t(matrix.rows)};
-  const cuuint64_t strides[] = {cuuint64_t(matrix.stride) * sizeof(uint16_t)};
-  const cuuint32_t box[] = {kBoxCols, cuuint32_t(matrix.box_rows)};
-  const cuuint32_t every[] = {1, 1};
+  cuuint64_t all[kDims], bytes[kDims - 1];
+  cuuint32_t of_box[kDims], every[kDims];
+  for (cuuint32_t i = 0; i < kDims; ++i) {
+    all[i] = cuuint64_t(sizes[i]);
+    of_box[i] = cuuint32_t(box[i]);
+    every[i] = 1;
+    if (i + 1 < kDims) bytes[i] = cuuint64_t(strides[i]) * sizeof(uint16_t);
+  }
   const CUresult result =
-      TheEncode()(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<void*>(matrix.data), sizes,
-                  strides, box, every, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+      TheEncode()(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, kDims, const_cast<void*>(data), all,
+                  bytes, of_box, every, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                   CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS)
     throw Error("DEVICE_LOST", "CUDA could not describe a matrix to the TMA (error " +
                                    std::to_string(int(result)) +
                                    "). Open the device with exact: true to do without it.");
   return map;
+}
+
+}  // namespace
+
+bool HasTensorMaps() { return TheEncode() != nullptr; }
+
+TensorMap MakeTensorMap(const BoxedMatrix& m) {
+  return MakeMap<2>(m.data, {m.cols, m.rows}, {m.stride}, {kBoxCols, m.box_rows});
+}
+
+TensorMap MakeTensorMap(const BoxedHeads& h) {
+  return MakeMap<3>(h.data, {h.cols, h.heads, h.rows}, {h.head_stride, h.row_stride},
+                    {kBoxCols, h.box_heads, h.box_rows});
 }
 
 }  // namespace alignlab::cuda

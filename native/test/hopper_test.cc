@@ -36,7 +36,7 @@ void TestBoxes() {
   constexpr int kRows = 20, kCols = 72, kStride = 80, kBoxRows = 16;
   alignas(16) static uint16_t from[kRows * kStride];
   for (int i = 0; i < kRows * kStride; ++i) from[i] = uint16_t(i + 1);
-  const TensorMap map = MakeTensorMap({from, kRows, kCols, kStride, kBoxRows});
+  const TensorMap map = MakeTensorMap(BoxedMatrix{from, kRows, kCols, kStride, kBoxRows});
   for (uint64_t seed : {1, 2, 3, 4}) {
     emulation::SetSeed(seed);
     int wrong = 0;
@@ -68,7 +68,9 @@ void TestPieces() {
   constexpr int kRows = 8;
   alignas(16) static uint16_t from[kRows * kBoxCols];
   for (int i = 0; i < kRows * kBoxCols; ++i) from[i] = uint16_t(i + 1);
-  const auto map = [&](int rows) { return MakeTensorMap({from, kRows, kBoxCols, kBoxCols, rows}); };
+  const auto map = [&](int rows) {
+    return MakeTensorMap(BoxedMatrix{from, kRows, kBoxCols, kBoxCols, rows});
+  };
   const TensorMap one = map(1), two = map(2), four = map(4);
   for (uint64_t seed : {1, 2, 3, 4}) {
     emulation::SetSeed(seed);
@@ -89,6 +91,36 @@ void TestPieces() {
       for (int r = 0; r < kRows; ++r)
         for (int c = 0; c < kBoxCols; ++c)
           wrong += box[PlaceInBox(r, c)] != (source[r] < 0 ? 0 : source[r] * kBoxCols + c + 1);
+    });
+    EXPECT(wrong == 0);
+  }
+}
+
+// Heads 1 to 3 of successive rows of 5: one head behind the other, zeros where there is no row.
+void TestHeads() {
+  constexpr int kRows = 4, kHeads = 5, kTaken = 3, kCols = 64, kHeadStride = 72;
+  constexpr int kRowStride = kHeads * kHeadStride + 8, kBoxRows = 3;
+  alignas(16) static uint16_t from[kRows * kRowStride];
+  for (int i = 0; i < kRows * kRowStride; ++i) from[i] = uint16_t(i + 1);
+  const TensorMap map = MakeTensorMap(
+      BoxedHeads{from, kRows, kHeads, kCols, kRowStride, kHeadStride, kBoxRows, kTaken});
+  for (uint64_t seed : {1, 2, 3, 4}) {
+    emulation::SetSeed(seed);
+    int wrong = 0;
+    Run(32, 4096, [&] {
+      if (threadIdx.x > 0) return;
+      auto* full = reinterpret_cast<uint64_t*>(DynamicShared() + 2048);
+      InitBarrier(full, 1);
+      ArriveExpecting(full, kBoxRows * kTaken * kBoxLine);
+      CopyHeads(DynamicShared(), map, 2, 1, 0, full);
+      WaitBarrier(full, 0);
+      const auto* box = reinterpret_cast<const uint16_t*>(DynamicShared());
+      for (int i = 0; i < kBoxRows * kTaken; ++i)
+        for (int c = 0; c < kBoxCols; ++c) {
+          const int row = 2 + i / kTaken, head = 1 + i % kTaken;
+          const int expected = row < kRows ? row * kRowStride + head * kHeadStride + c + 1 : 0;
+          wrong += box[PlaceInBox(i, c)] != expected;
+        }
     });
     EXPECT(wrong == 0);
   }
@@ -163,9 +195,9 @@ void ExpectTwoProducts(bool across_b, const Multiply& multiply) {
 }
 
 // Both operands in shared memory.
-template <bool kAcrossA, bool kAcrossB>
+template <bool kAcrossA, bool kAcrossB, int kCols>
 void TestProduct() {
-  ExpectTwoProducts<128>(kAcrossB, [](float(&d)[64], uint64_t b) {
+  ExpectTwoProducts<kCols>(kAcrossB, [](float(&d)[kCols / 2], uint64_t b) {
     if (threadIdx.x == 0) Lay(DynamicShared(), kAcrossA, 64, ElementOfA);
     __syncthreads();
     const uint64_t a = SharedMatrix(DynamicShared(), 8192, 1024);
@@ -209,6 +241,15 @@ void TestFaults() {
                        WaitBarrier(barrier(), 0);
                      }),
              "for ever"));
+  EXPECT(Has(
+      FaultOf(1,
+              [&] {
+                alignas(16) static uint16_t from[kBoxCols];
+                const TensorMap map = MakeTensorMap(BoxedMatrix{from, 1, kBoxCols, kBoxCols, 1});
+                InitBarrier(barrier() + kBoxPattern, 1);
+                CopyHeads(DynamicShared(), map, 0, 0, 0, barrier() + kBoxPattern);
+              }),
+      "other dimensions"));
   const auto product = [](bool fenced, bool whole) {
     return [=] {
       float d[64] = {};
@@ -246,11 +287,13 @@ int main() {
   if (!kEmulateCuda) return 0;
   TestBoxes();
   TestPieces();
+  TestHeads();
   TestPhases();
-  TestProduct<false, false>();
-  TestProduct<false, true>();
-  TestProduct<true, false>();
-  TestProduct<true, true>();
+  TestProduct<false, false, 128>();
+  TestProduct<false, true, 128>();
+  TestProduct<true, false, 128>();
+  TestProduct<true, true, 128>();
+  TestProduct<false, false, 64>();
   TestRegisterProduct<false, 64>();
   TestRegisterProduct<true, 64>();
   TestRegisterProduct<false, 128>();

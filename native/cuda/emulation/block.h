@@ -63,7 +63,7 @@ struct Warpgroup {
 struct BoxCopy {
   char* to;
   TensorMap map;
-  int row, col;
+  int at[3];
   uint64_t* barrier;
 };
 

@@ -11,14 +11,36 @@ namespace alignlab::cuda {
 
 bool HasTensorMaps() { return true; }
 
+namespace {
+
+// What cuTensorMapEncodeTiled asks of 16-bit elements and 128-byte swizzle.
+TensorMap Checked(const TensorMap& map) {
+  bool good = reinterpret_cast<uintptr_t>(map.data) % 16 == 0;
+  for (int i = 0; i < map.dims; ++i) {
+    good &= map.size[i] >= 1 && map.size[i] <= int64_t(1) << 32;
+    good &= map.box[i] >= 1 && map.box[i] <= 256;
+    good &= i == 0 || (map.stride[i] * 2 % 16 == 0 && map.stride[i] * 2 < int64_t(1) << 40);
+  }
+  Check(good, "a tensor map that the driver would refuse");
+  return map;
+}
+
+}  // namespace
+
 TensorMap MakeTensorMap(const BoxedMatrix& m) {
-  // What cuTensorMapEncodeTiled asks of two dimensions of 16-bit elements and 128-byte swizzle.
-  const auto size = [](int64_t n) { return n >= 1 && n <= int64_t(1) << 32; };
-  Check(reinterpret_cast<uintptr_t>(m.data) % 16 == 0 && m.stride * 2 % 16 == 0 &&
-            m.stride * 2 < int64_t(1) << 40 && size(m.rows) && size(m.cols) && m.box_rows >= 1 &&
-            m.box_rows <= 256,
-        "a tensor map that the driver would refuse");
-  return {static_cast<const uint16_t*>(m.data), m.rows, m.cols, m.stride, m.box_rows};
+  return Checked({static_cast<const uint16_t*>(m.data),
+                  2,
+                  {m.cols, m.rows, 1},
+                  {1, m.stride, 0},
+                  {kBoxCols, m.box_rows, 1}});
+}
+
+TensorMap MakeTensorMap(const BoxedHeads& h) {
+  return Checked({static_cast<const uint16_t*>(h.data),
+                  3,
+                  {h.cols, h.heads, h.rows},
+                  {1, h.head_stride, h.row_stride},
+                  {kBoxCols, h.box_heads, h.box_rows}});
 }
 
 namespace emulation {
@@ -55,17 +77,23 @@ void Write(uint64_t* barrier, BarrierState state) {
 
 void Land(const BoxCopy& box) {
   const TensorMap& m = box.map;
-  for (int r = 0; r < m.box_rows; ++r)
+  for (int line = 0; line < m.Lines(); ++line)
     for (int c = 0; c < kBoxCols; ++c) {
-      const int64_t row = int64_t(box.row) + r, col = int64_t(box.col) + c;
-      const bool inside = row >= 0 && row < m.rows && col >= 0 && col < m.cols;
-      const uint16_t x = inside ? m.data[row * m.stride + col] : 0;
-      uint32_t at = SharedAddress(box.to) + uint32_t(r * kBoxLine + c * 2);
+      const int64_t place[3] = {int64_t(box.at[0]) + c, int64_t(box.at[1]) + line % m.box[1],
+                                int64_t(box.at[2]) + line / m.box[1]};
+      int64_t element = 0;
+      bool inside = true;
+      for (int i = 0; i < 3; ++i) {
+        inside &= place[i] >= 0 && place[i] < m.size[i];
+        element += place[i] * m.stride[i];
+      }
+      const uint16_t x = inside ? m.data[element] : 0;
+      uint32_t at = SharedAddress(box.to) + uint32_t(line * kBoxLine + c * 2);
       at ^= (at >> 7 & 7) << 4;
       std::memcpy(SharedMemory() + at, &x, sizeof x);
     }
   BarrierState state = Read(box.barrier);
-  state.bytes -= m.box_rows * kBoxLine;
+  state.bytes -= m.Lines() * kBoxLine;
   Write(box.barrier, state);
 }
 
@@ -104,11 +132,12 @@ void WaitBarrier(uint64_t* barrier, uint32_t parity) {
   }
 }
 
-void CopyBox(char* shared, const TensorMap& map, int row, int col, uint64_t* barrier) {
+void CopyBox(char* shared, const TensorMap& map, int dims, const int (&at)[3], uint64_t* barrier) {
   if (SharedAddress(shared) % kBoxLine != 0 ||
-      SharedAddress(shared) + map.box_rows * kBoxLine > kMaxShared)
+      SharedAddress(shared) + map.Lines() * kBoxLine > kMaxShared)
     running->fault = "a box does not begin at a multiple of 128 bytes of shared memory";
-  const BoxCopy box{shared, map, row, col, barrier};
+  if (map.dims != dims) running->fault = "a box has other dimensions than its tensor map";
+  const BoxCopy box{shared, map, {at[0], at[1], at[2]}, barrier};
   if (running->random() % 2) return Land(box);
   running->boxes.push_back(box);
   WakeAt(barrier);

@@ -9,10 +9,14 @@
 
 namespace alignlab::cuda {
 
+// Dimensions from the inner one on; of a matrix the last is 1.
 struct TensorMap {
   const uint16_t* data = nullptr;
-  int64_t rows = 0, cols = 0, stride = 0;
-  int box_rows = 0;
+  int dims = 0;
+  int64_t size[3] = {}, stride[3] = {};
+  int box[3] = {};
+
+  int Lines() const { return box[1] * box[2]; }
 };
 
 namespace emulation {
@@ -28,7 +32,8 @@ struct ProductOperands {
 void InitBarrier(uint64_t* barrier, int arrivals);
 void Arrive(uint64_t* barrier, int bytes);
 void WaitBarrier(uint64_t* barrier, uint32_t parity);
-void CopyBox(char* shared, const TensorMap& map, int row, int col, uint64_t* barrier);
+// at: of the box's first element in each dimension.
+void CopyBox(char* shared, const TensorMap& map, int dims, const int (&at)[3], uint64_t* barrier);
 void OpenProducts();
 // fragment: of A, where its descriptor is 0. It is read when the product is done.
 void StartProduct(float* d, const uint32_t* fragment, const ProductOperands& operands);
@@ -51,8 +56,13 @@ inline void WaitBarrier(uint64_t* barrier, uint32_t parity) {
   emulation::WaitBarrier(barrier, parity);
 }
 inline void CopyBox(char* shared, const TensorMap& map, int row, int col, uint64_t* barrier) {
-  emulation::CopyBox(shared, map, row, col, barrier);
+  emulation::CopyBox(shared, map, 2, {col, row, 0}, barrier);
 }
+inline void CopyHeads(char* shared, const TensorMap& map, int row, int head, int col,
+                      uint64_t* barrier) {
+  emulation::CopyBox(shared, map, 3, {col, head, row}, barrier);
+}
+inline int Anew(int x) { return x; }
 template <int kRegisters>
 void KeepRegisters() {}
 template <int kRegisters>
@@ -68,7 +78,7 @@ template <int kCount>
 void ReadProducts(float (&)[kCount]) {}
 template <bool kAcrossA, bool kAcrossB, int kCount>
 void MultiplyWarpgroup(float (&d)[kCount], uint64_t a, uint64_t b, bool add) {
-  static_assert(kCount == 64 || kCount == 128);
+  static_assert(kCount == 32 || kCount == 64 || kCount == 128);
   emulation::StartProduct(d, nullptr, {2 * kCount, kAcrossA, kAcrossB, add, a, b});
 }
 template <bool kAcrossB, int kCount>
