@@ -73,6 +73,26 @@ std::vector<AttentionTile> SortedByCost(const AttentionArgs& args, int32_t block
   return tiles;
 }
 
+std::vector<AttentionTile> SortedByTree(const AttentionArgs& args, int32_t block) {
+  const TreeOrder order = OrderByTree(args);
+  std::vector<QueryRun> runs(args.runs, args.runs + args.run_count);
+  std::stable_sort(runs.begin(), runs.end(), [&](const QueryRun& a, const QueryRun& b) {
+    const int32_t rank_a = order.rank[size_t(a.segment)], rank_b = order.rank[size_t(b.segment)];
+    return rank_a != rank_b ? rank_a < rank_b : a.offset < b.offset;
+  });
+  std::vector<AttentionTile> tiles;
+  for (const QueryRun& run : runs) AddTiles(args, run, block, &tiles);
+  // before[i]: tiles of segments whose rank is below i.
+  std::vector<int32_t> before(size_t(args.segment_count) + 1);
+  for (const AttentionTile& tile : tiles) ++before[size_t(order.rank[size_t(tile.segment)]) + 1];
+  for (size_t i = 1; i < before.size(); ++i) before[i] += before[i - 1];
+  for (AttentionTile& tile : tiles) {
+    const size_t s = size_t(tile.segment);
+    tile.end = before[size_t(order.rank[s] + order.size[s])];
+  }
+  return tiles;
+}
+
 }  // namespace
 
 int64_t CountTiles(const AttentionArgs& args, int32_t block) {
@@ -123,23 +143,10 @@ std::vector<AttentionTile> WideTilesByCost(const AttentionArgs& args) {
 }
 
 std::vector<AttentionTile> TilesByTree(const AttentionArgs& args) {
-  const TreeOrder order = OrderByTree(args);
-  std::vector<QueryRun> runs(args.runs, args.runs + args.run_count);
-  std::stable_sort(runs.begin(), runs.end(), [&](const QueryRun& a, const QueryRun& b) {
-    const int32_t rank_a = order.rank[size_t(a.segment)], rank_b = order.rank[size_t(b.segment)];
-    return rank_a != rank_b ? rank_a < rank_b : a.offset < b.offset;
-  });
-  std::vector<AttentionTile> tiles;
-  for (const QueryRun& run : runs) AddTiles(args, run, kKeyBlock, &tiles);
-  // before[i]: tiles of segments whose rank is below i.
-  std::vector<int32_t> before(size_t(args.segment_count) + 1);
-  for (const AttentionTile& tile : tiles) ++before[size_t(order.rank[size_t(tile.segment)]) + 1];
-  for (size_t i = 1; i < before.size(); ++i) before[i] += before[i - 1];
-  for (AttentionTile& tile : tiles) {
-    const size_t s = size_t(tile.segment);
-    tile.end = before[size_t(order.rank[s] + order.size[s])];
-  }
-  return tiles;
+  return SortedByTree(args, kKeyBlock);
+}
+std::vector<AttentionTile> WideTilesByTree(const AttentionArgs& args) {
+  return SortedByTree(args, kWideBlock);
 }
 
 }  // namespace alignlab::cuda

@@ -44,5 +44,6 @@ std::vector<AttentionTile> WideTilesByCost(const AttentionArgs& args);
 // A segment, then all that descends from it, each by position: the keys of tile i are seen by the
 // queries of tiles [i, tile.end) and by no others.
 std::vector<AttentionTile> TilesByTree(const AttentionArgs& args);
+std::vector<AttentionTile> WideTilesByTree(const AttentionArgs& args);
 
 }  // namespace alignlab::cuda

@@ -17,9 +17,8 @@ namespace alignlab::cuda {
 
 class CudaBackend;
 
-// Which bf16 products and attention run by Hopper's own instructions (kernels/hopper_product.h,
-// kernels/hopper_attention.cu), where they can take them: those that fill its tiles, or, for
-// tests, all.
+// Which bf16 products and attention, forward and backward, run by Hopper's own instructions
+// (kernels/hopper_*.cu), where they can take them: those that fill its tiles, or, for tests, all.
 enum class HopperUse { kNever, kLarge, kAlways };
 class Device;
 // Whether the device can: compute capability 9.0, a driver with tensor maps, and a library that was
@@ -30,9 +29,10 @@ class Device {
  public:
   // Exact: a row's bits do not depend on its batch. Else large products go to cuBLASLt, where the
   // machine has it, or else to Hopper's instructions, where the device has them, and attention of
-  // long runs to these in any case. An exact device does without them until a GPU has shown two
-  // things: that their results depend neither on a tile's width nor on a row's place in it, and
-  // that they round like the m16n8k16 products of attention and of small batches.
+  // long runs to these in any case. An exact device
+  // does without them until a GPU has shown two things: that their results depend neither on a
+  // tile's width nor on a row's place in it, and that they round like the m16n8k16 products of
+  // attention and of small batches.
   explicit Device(int ordinal, bool exact = true, CudaBackend* owner = nullptr);
 
   CudaBackend* owner() const { return owner_; }

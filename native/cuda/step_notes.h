@@ -20,6 +20,7 @@ enum class BatchArray {
   kTiles,
   kWideTiles,
   kTreeTiles,
+  kWideTreeTiles,
   kCount
 };
 

@@ -148,21 +148,91 @@ void TestAttentionTaken() {
   });
 }
 
-// The operation asks them: the scale meets scores and maximum in one rounding there, in two in the
-// other kernel, so bits differ.
+// And of its gradients. Those of keys fill blocks by tokens, those of queries by rows.
+void TestGradientsTaken() {
+  struct Taken {
+    bool queries, keys;
+    bool operator==(const Taken&) const = default;
+  };
+  emulation::SetGpu(9, 0, 1);
+  OnEmulatedCuda(HopperUse::kLarge, [](const Backend& backend) {
+    auto& device = *static_cast<Device*>(backend.device);
+    const auto takes = [&](const Heads& heads, int32_t length, HopperUse use, const auto& change) {
+      const Operation op(&device);
+      device.UseHopper(use);
+      const Forest forest(Tree{{-1}, {length}});
+      AttentionCase c(backend, forest, heads, DType::kBF16, 73);
+      const AttentionArgs args = c.Forward();
+      GradientView<uint16_t> view{};
+      view.forward = cuda::ViewOf<uint16_t>(device, args);
+      view.d_out = view.forward.q;
+      view.dots = c.lse.data();
+      view.d_q = c.d_q.tensor().f32();
+      view.d_k = c.d_k.tensor().f32();
+      view.d_v = c.d_v.tensor().f32();
+      view.d_q_stride = c.d_q.tensor().stride;
+      view.d_k_stride = c.d_k.tensor().stride;
+      view.d_v_stride = c.d_v.tensor().stride;
+      change(view);
+      return Taken{QueryGradientsByHopper(device, args, view),
+                   KeyGradientsByHopper(device, args, view)};
+    };
+    const auto as_it_is = [](GradientView<uint16_t>&) {};
+    const Heads pair{2, 1, 64};
+    const Taken both{true, true}, none{false, false}, of_queries{true, false};
+    const auto large = [&](const Heads& heads, int32_t length) {
+      return takes(heads, length, HopperUse::kLarge, as_it_is);
+    };
+    EXPECT(large(pair, 65) == both && large({1, 1, 128}, 65) == both);
+    EXPECT(large(pair, 64) == of_queries && large(pair, 32) == none);
+    EXPECT(large({1, 1, 96}, 65) == none && large({1, 1, 256}, 65) == none);
+    const auto any = [&](const Heads& heads, const auto& change) {
+      return takes(heads, 1, HopperUse::kAlways, change);
+    };
+    EXPECT(any({64, 1, 64}, as_it_is) == both && any({65, 1, 64}, as_it_is) == of_queries);
+    const auto odd = [](auto GradientView<uint16_t>::*stride) {
+      return [=](GradientView<uint16_t>& view) { ++(view.*stride); };
+    };
+    EXPECT(any(pair, odd(&GradientView<uint16_t>::d_q_stride)) == Taken(false, true));
+    EXPECT(any(pair, odd(&GradientView<uint16_t>::d_k_stride)) == of_queries);
+    EXPECT(any(pair, odd(&GradientView<uint16_t>::d_v_stride)) == of_queries);
+    EXPECT(any(pair, [](auto& view) { view.forward.page_stride -= 8; }) == none);
+    EXPECT(any(pair, [](auto& view) { view.forward.scale *= -1; }) == both);
+    EXPECT(takes(pair, 65, HopperUse::kNever, as_it_is) == none);
+  });
+}
+
+// The operations ask them: the scale meets scores and maximum, or log-sum-exp, in one rounding
+// there, in two in the other kernels. Scores of some hundreds make that so much that what is
+// rounded to bf16 differs, too.
 void TestAttentionAsked() {
-  const auto lse = [](HopperUse use) {
-    std::vector<float> bits;
-    OnEmulatedCuda(use, [&](const Backend& backend) {
+  struct Bits {
+    std::vector<float> lse;
+    std::vector<uint8_t> d_q, d_k, d_v;
+  };
+  const auto bits = [](HopperUse forward, HopperUse backward) {
+    Bits bits;
+    OnEmulatedCuda(forward, [&](const Backend& backend) {
       const Forest forest({{-1}, {100}});
       AttentionCase c(backend, forest, {2, 1, 64}, DType::kBF16, 74);
-      backend.ops.attention(backend.device, c.Forward());
-      bits = c.lse;
+      AttentionBackwardArgs args = c.Backward();
+      args.forward.scale = 8;
+      backend.ops.attention(backend.device, args.forward);
+      static_cast<Device*>(backend.device)->UseHopper(backward);
+      backend.ops.attention_backward(backend.device, args);
+      bits = {c.lse, c.d_q.bytes(), c.d_k.bytes(), c.d_v.bytes()};
     });
     return bits;
   };
-  EXPECT(lse(HopperUse::kLarge) == lse(HopperUse::kAlways));
-  EXPECT(lse(HopperUse::kLarge) != lse(HopperUse::kNever));
+  const Bits never = bits(HopperUse::kNever, HopperUse::kNever);
+  EXPECT(bits(HopperUse::kLarge, HopperUse::kNever).lse != never.lse);
+  EXPECT(bits(HopperUse::kAlways, HopperUse::kNever).lse ==
+         bits(HopperUse::kLarge, HopperUse::kNever).lse);
+  const Bits large = bits(HopperUse::kNever, HopperUse::kLarge);
+  const Bits always = bits(HopperUse::kNever, HopperUse::kAlways);
+  EXPECT(large.lse == never.lse && large.d_q != never.d_q);
+  EXPECT(large.d_k != never.d_k && large.d_v != never.d_v);
+  EXPECT(large.d_q == always.d_q && large.d_k == always.d_k && large.d_v == always.d_v);
 }
 
 void TestChoice() {
@@ -186,6 +256,7 @@ int main() {
   TestOrders();
   TestTaken();
   TestAttentionTaken();
+  TestGradientsTaken();
   TestAttentionAsked();
   TestChoice();
   return Report();

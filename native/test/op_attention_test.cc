@@ -166,8 +166,9 @@ void TestThreads() {
     }
 }
 
-// By Hopper's instructions, whose P is rounded as that of the other kernel; a path of more blocks
-// than its ring has stages, whose pages and blocks begin apart.
+// By Hopper's instructions, whose P and dS are rounded as those of the other kernels; a path of
+// more blocks than its rings have stages, whose pages and blocks begin apart; groups of heads of
+// which few make a whole piece of queries, one alone does, and more than one has.
 void TestFast(const Backend& backend) {
   const DType dtype = DType::kBF16;
   TestAttention(backend, kHopperHeads, dtype);
@@ -176,12 +177,46 @@ void TestFast(const Backend& backend) {
     const Context context("long " + Label(heads, 0));
     ExpectAttention(backend, forest, heads, dtype);
   }
+  const Forest small({{-1, 0, 0}, {9, 4, 60}});
+  for (const Heads& heads : {Heads{12, 1, 64}, Heads{33, 1, 64}, Heads{70, 1, 128}}) {
+    const Context context("group " + Label(heads, 0));
+    ExpectAttention(backend, small, heads, dtype);
+  }
+}
+
+// What is not finite in one sequence does not reach the gradients of another, not even where boxes
+// of queries end inside of it.
+void TestStrangers(const Backend& backend, std::span<const Heads> all) {
+  const Forest forest({{-1, 0, -1}, {70, 40, 50}});
+  const int64_t own = forest.segments[2].row;
+  for (const Heads& heads : all) {
+    const Context context("strangers " + Label(heads, 0));
+    AttentionCase clean(backend, forest, heads, DType::kBF16, 58);
+    AttentionCase other(backend, forest, heads, DType::kBF16, 58);
+    for (int64_t row = own; row < forest.tokens; ++row)
+      for (int64_t k = 0; k < other.width; ++k) {
+        other.q.Set(row, k, NAN);
+        other.d_out.Set(row, k, INFINITY);
+      }
+    for (AttentionCase* c : {&clean, &other}) {
+      backend.ops.attention(backend.device, c->Forward());
+      backend.ops.attention_backward(backend.device, c->Backward());
+    }
+    for (const auto& [a, b] :
+         {std::pair(&clean.d_q, &other.d_q), {&clean.d_k, &other.d_k}, {&clean.d_v, &other.d_v}}) {
+      int64_t wrong = 0;
+      for (int64_t row = 0; row < own; ++row)
+        for (int64_t k = 0; k < a->cols(); ++k) wrong += a->Get(row, k) != b->Get(row, k);
+      EXPECT(wrong == 0);
+    }
+  }
 }
 
 // Where all calls go there, its bits depend on as little as those of the other kernel.
 void TestHopper(const Backend& backend) {
   const DType dtype = DType::kBF16;
   TestFast(backend);
+  TestStrangers(backend, kHopperHeads);
   TestBatches(backend, kHopperHeads[0], dtype);
   TestPieces(backend, kHopperHeads, dtype);
   TestCuts(backend, kHopperHeads, dtype);

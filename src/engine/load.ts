@@ -17,8 +17,8 @@ export interface ModelOptions {
    * true, the default: what samples, scores and differentiates gives the same bits for the same
    * tokens. false lets the device be faster without that promise, where it can: on a GPU large
    * products go to cuBLASLt, if it is there, or else to Hopper's own instructions, which also take
-   * the attention of long runs; on the CPU it changes nothing. The model's `exact` says what it is,
-   * and training logs the mismatch (`sampling/sampling_logp_difference`).
+   * the attention of long runs, forward and backward; on the CPU it changes nothing. The model's
+   * `exact` says what it is, and training logs the mismatch (`sampling/sampling_logp_difference`).
    */
   readonly exact?: boolean;
   /** Of weights and activations in the products. Default: as the checkpoint, bf16 for f16. */

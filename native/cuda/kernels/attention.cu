@@ -71,8 +71,10 @@ void AttentionBackward(void* device, const AttentionBackwardArgs& args) {
     return;
   }
   const auto view = GradientViewOf<uint16_t>(op.device(), args);
-  QueryGradientsBf16(op.device(), args.forward, view);
-  KeyGradientsBf16(op.device(), args.forward, view);
+  if (!QueryGradientsByHopper(op.device(), args.forward, view))
+    QueryGradientsBf16(op.device(), args.forward, view);
+  if (!KeyGradientsByHopper(op.device(), args.forward, view))
+    KeyGradientsBf16(op.device(), args.forward, view);
 }
 
 }  // namespace alignlab::cuda

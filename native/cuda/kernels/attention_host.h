@@ -69,6 +69,11 @@ void QueryGradientsBf16(Device& device, const AttentionArgs& args,
                         const GradientView<uint16_t>& view);
 void KeyGradientsBf16(Device& device, const AttentionArgs& args,
                       const GradientView<uint16_t>& view);
+// The same of the gradients.
+bool QueryGradientsByHopper(Device& device, const AttentionArgs& args,
+                            const GradientView<uint16_t>& view);
+bool KeyGradientsByHopper(Device& device, const AttentionArgs& args,
+                          const GradientView<uint16_t>& view);
 void GradientsF32(Device& device, const AttentionArgs& args, const GradientView<float>& view);
 
 }  // namespace alignlab::cuda

@@ -1,7 +1,7 @@
 // The rows of a warpgroup in the attention kernel for Hopper.
 #pragma once
 
-#include "cuda/kernels/hopper_keys.h"
+#include "cuda/kernels/hopper_rows.h"
 
 namespace alignlab::cuda {
 
@@ -10,63 +10,24 @@ namespace alignlab::cuda {
 template <int kWidth>
 struct AttendRows {
   using Ring = KeyRing<kWidth>;
-  static constexpr int kTerms = 16;  // of one product
 
   uint32_t q[kWidth / kTerms][4], p[kKeyBlock / kTerms][4];
   float s[kKeyBlock / 2], o[kWidth / 2];  // as MultiplyWarpgroup describes them
   float max[2] = {-kInfinity, -kInfinity}, sum[2] = {0, 0}, before[2];
   int32_t sees[2];  // the last position
 
-  // Row `first` of the tile is the warpgroup's first one; past the tile's last they are zero.
+  // Row `first` of the tile is the warpgroup's first one.
   __device__ __forceinline__ void LoadQueries(const AttentionView<uint16_t>& v,
                                               const TilePart& part, int first) {
+    LoadRows<kWidth>(v.q, part, first, q);
     ALIGNLAB_UNROLL
-    for (int h = 0; h < 2; ++h) {
-      const int row = first + RowOfThread(h), token = row / v.group;
-      const int head = part.kv_head * v.group + row % v.group;
-      const bool inside = token < part.tile.count;
-      const uint16_t* from = v.q.data + 2 * (threadIdx.x % 4);
-      if (inside)
-        from += (part.tile.row + token) * v.q.row_stride + int64_t(head) * v.q.head_stride;
-      ALIGNLAB_UNROLL
-      for (int i = 0; i < kWidth / 8; ++i)
-        q[i / 2][h + 2 * (i % 2)] = inside ? *reinterpret_cast<const uint32_t*>(from + 8 * i) : 0u;
-      sees[h] = part.tile.position + token;
-    }
-  }
-  __device__ __forceinline__ static int RowOfThread(int h) {
-    return int(threadIdx.x) % kWarpgroup / kWarp * 16 + int(threadIdx.x) % kWarp / 4 + 8 * h;
-  }
-
-  // The descriptor of a later piece: the distance, in units of 16 bytes, is added to the address,
-  // which stays inside its bits, so without a carry that would cost instructions.
-  __device__ __forceinline__ static uint64_t Further(uint64_t matrix, int bytes) {
-    return matrix >> 32 << 32 | (uint32_t(matrix) + uint32_t(bytes / 16));
-  }
-  __device__ __forceinline__ void StartScores(const char* keys) {
-    const uint64_t first = SharedMatrix(keys, 16, 8 * kBoxLine);
-    OpenProducts();
-    ALIGNLAB_UNROLL
-    for (int k = 0; k < kWidth; k += kTerms)
-      MultiplyWarpgroup<false>(
-          s, q[k / kTerms],
-          Further(first, k / kBoxCols * Ring::kColumnBytes + k % kBoxCols * int(sizeof(uint16_t))),
-          k > 0);
-    CommitProducts();
-  }
-  // o = P V, or added to o.
-  __device__ __forceinline__ void StartOutputs(const char* values, bool add) {
-    const uint64_t first = SharedMatrix(values, Ring::kColumnBytes, 8 * kBoxLine);
-    OpenProducts();
-    ALIGNLAB_UNROLL
-    for (int k = 0; k < kKeyBlock; k += kTerms)
-      MultiplyWarpgroup<true>(o, p[k / kTerms], Further(first, k * kBoxLine), add || k > 0);
-    CommitProducts();
+    for (int h = 0; h < 2; ++h)
+      sees[h] = part.tile.position + (first + RowOfThread(h)) / part.group;
   }
 
   // s from scores to probabilities under the new maximum, `before` the factor from the old one.
   __device__ __forceinline__ void Softmax(float scale, int32_t block, bool masked) {
-    if (masked) Mask(block);
+    if (masked) MaskKeys(s, sees, block);
     ALIGNLAB_UNROLL
     for (int h = 0; h < 2; ++h) {
       float most = max[h];
@@ -86,22 +47,6 @@ struct AttendRows {
       }
     }
   }
-  __device__ __forceinline__ void Mask(int32_t block) {
-    ALIGNLAB_UNROLL
-    for (int h = 0; h < 2; ++h) {
-      const int32_t seen = sees[h] - block * kKeyBlock - 2 * int(threadIdx.x % 4);
-      ALIGNLAB_UNROLL
-      for (int i = 2 * h; i < kKeyBlock / 2; i += 4) {
-        if (2 * i - 4 * h > seen) s[i] = -kInfinity;
-        if (2 * i - 4 * h + 1 > seen) s[i + 1] = -kInfinity;
-      }
-    }
-  }
-  // P as the operand of the next product, when the last one has been waited for.
-  __device__ __forceinline__ void PackProbabilities() {
-    ALIGNLAB_UNROLL
-    for (int i = 0; i < kKeyBlock / 4; ++i) p[i / 4][i % 4] = PackBf16(s[2 * i], s[2 * i + 1]);
-  }
   __device__ __forceinline__ void Rescale() {
     ALIGNLAB_UNROLL
     for (int i = 0; i < kWidth / 2; ++i) o[i] *= before[i / 2 % 2];
@@ -114,17 +59,17 @@ struct AttendRows {
     RingPlace next = at;
     next.Next(Ring::kStages);
     WaitBarrier(ring.keys_full + at.stage, at.parity);
-    StartScores(ring.Keys(at.stage));
+    StartScores<kWidth>(s, q, ring.Keys(at.stage));
     WaitProducts<0>();
     ReadProducts(s);
     Softmax(scale, 0, masked <= 0);
-    PackProbabilities();
+    PackRows(s, p);
     if (last > 0) WaitBarrier(ring.keys_full + next.stage, next.parity);
     ALIGNLAB_KEEP_LOOP
     for (int32_t block = 1; block <= last; ++block) {
-      StartScores(ring.Keys(next.stage));
+      StartScores<kWidth>(s, q, ring.Keys(next.stage));
       WaitBarrier(ring.values_full + at.stage, at.parity);
-      StartOutputs(ring.Values(at.stage), block > 1);
+      StartMixed<kWidth>(o, p, ring.Values(at.stage), block > 1);
       WaitProducts<1>();
       ReadProducts(s);
       Softmax(scale, block, masked <= block);
@@ -138,10 +83,10 @@ struct AttendRows {
       ReadProducts(o);
       ring.Release(read);
       Rescale();
-      PackProbabilities();
+      PackRows(s, p);
     }
     WaitBarrier(ring.values_full + at.stage, at.parity);
-    StartOutputs(ring.Values(at.stage), last > 0);
+    StartMixed<kWidth>(o, p, ring.Values(at.stage), last > 0);
     WaitProducts<0>();
     ReadProducts(o);
     ring.Release(at.stage);

@@ -8,15 +8,19 @@
 namespace alignlab::cuda {
 
 constexpr int kGroupRows = 64;  // of a warpgroup
+// 64 elements of each row of a block of 64 rows: a box.
+constexpr int kColumnBytes = kKeyBlock * kBoxLine;
 
-// As many warpgroups multiply as have the registers for it: 32 + 3 * 160 or 40 + 2 * 232 of the 512
-// that a multiprocessor has for a thread of each warpgroup.
-template <int kWidth>
-struct HopperAttendShape {
-  static constexpr int kGroups = kWidth == 64 ? 3 : 2;
+// One warpgroup copies, as many multiply as have the registers for it. All of a block's threads are
+// started with 128 registers or with 168: 32 + 3 * 160 = 4 * 128, 24 + 2 * 240 = 3 * 168.
+template <int kGroups_>
+struct HopperBlock {
+  static constexpr int kGroups = kGroups_;
   static constexpr int kThreads = (1 + kGroups) * kWarpgroup;
-  static constexpr int kCopying = kWidth == 64 ? 32 : 40, kMultiplying = kWidth == 64 ? 160 : 232;
+  static constexpr int kCopying = kGroups == 3 ? 32 : 24, kMultiplying = kGroups == 3 ? 160 : 240;
 };
+template <int kWidth>
+using HopperAttendShape = HopperBlock<kWidth == 64 ? 3 : 2>;
 
 // Each tile's rows, for each key/value head, are cut into `of_tile` parts of `rows` rows. A tile
 // that is shorter than the longest has parts with fewer rows, or with none.
@@ -66,7 +70,7 @@ static_assert(1 << (KeyBoxes::kCount - 1) == kKeyBlock && kKeyBlock == kPage);
 template <int kWidth>
 struct KeyRing {
   static constexpr int kStages = 4, kColumns = kWidth / kBoxCols;
-  static constexpr int kColumnBytes = kKeyBlock * kBoxLine, kBytes = kColumns * kColumnBytes;
+  static constexpr int kBytes = kColumns * kColumnBytes;
   static constexpr int kSharedBytes =
       kBoxPattern + kStages * (2 * kBytes + 3 * int(sizeof(uint64_t)));
 
@@ -104,13 +108,12 @@ struct KeyRing {
   }
 };
 
-// What one thread copies.
-template <int kWidth>
-struct KeyCopies {
-  using Ring = KeyRing<kWidth>;
-  // Rows before the first of a matrix lie outside of it: zeros.
-  static constexpr int kNowhere = -2 * kKeyBlock;
+// Rows before the first of a matrix lie outside of it: zeros.
+constexpr int kNowhere = -2 * kKeyBlock;
 
+// What one thread copies, to a KeyRing or to what has blocks and barriers by its names.
+template <class Ring>
+struct KeyCopies {
   const Ring& ring;
   const KeyBoxes& boxes;
   const AttentionView<uint16_t>& v;
@@ -122,7 +125,7 @@ struct KeyCopies {
       if (!(count >> i & 1)) continue;
       ALIGNLAB_UNROLL
       for (int c = 0; c < Ring::kColumns; ++c) {
-        const int place = c * Ring::kColumnBytes + row * kBoxLine;
+        const int place = c * kColumnBytes + row * kBoxLine;
         CopyBox(ring.Keys(stage) + place, boxes.of[i], from, c * kBoxCols, ring.keys_full + stage);
         CopyBox(ring.Values(stage) + place, boxes.of[i], from + kKeyBlock, c * kBoxCols,
                 ring.values_full + stage);
