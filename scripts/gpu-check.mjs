@@ -120,9 +120,11 @@ async function checkEngine(steps, wants) {
   };
   if (wants('programs')) {
     for (const name of programs) await program(name, `engine: ${name}`, env);
-    const without = { ...env, ALIGNLAB_CUDA_GRAPHS: 'off' };
+    const withoutGraphs = { ...env, ALIGNLAB_CUDA_GRAPHS: 'off' };
     for (const name of ['cuda-agreement', 'cuda-learner'])
-      await program(name, `engine: ${name} without graphs`, without);
+      await program(name, `engine: ${name} without graphs`, withoutGraphs);
+    const withoutHopper = { ...env, ALIGNLAB_CUDA_HOPPER: 'off' };
+    await program('cuda-fast', "engine: cuda-fast without Hopper's instructions", withoutHopper);
   }
   const ava = (names) => [
     ...['scripts/test.mjs', '--no-build'],

@@ -1,6 +1,7 @@
 #include "cuda/device.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "error.h"
@@ -13,6 +14,11 @@ namespace {
 constexpr size_t kPinnedBeforeWait = size_t(64) << 20;
 
 }  // namespace
+
+bool IsOff(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value && std::strcmp(value, "off") == 0;
+}
 
 Device::KeptArrays::~KeptArrays() {
   for (const KeptArray& array : of)
@@ -28,7 +34,7 @@ Device::Device(int ordinal, bool exact, CudaBackend* owner)
       kept_(runtime_),
       cublas_(exact ? nullptr : runtime_.OpenCublas()),
       notes_(runtime_) {
-  if (!exact && HopperRuns(*this)) hopper_ = HopperUse::kLarge;
+  if (!exact && !IsOff("ALIGNLAB_CUDA_HOPPER") && HopperRuns(*this)) hopper_ = HopperUse::kLarge;
 }
 
 const void* Device::StageBytes(const void* host, size_t bytes) {

@@ -1,6 +1,3 @@
-#include <cstdlib>
-#include <cstring>
-
 #include "cuda/library.h"
 #include "cuda/operations.h"
 #include "error.h"
@@ -92,10 +89,7 @@ constexpr StepOperations kSteps = {
 };
 
 // ALIGNLAB_CUDA_GRAPHS=off: operations of a step start one by one, to find out what graphs bring.
-bool UsesGraphs() {
-  const char* graphs = std::getenv("ALIGNLAB_CUDA_GRAPHS");
-  return !graphs || std::strcmp(graphs, "off") != 0;
-}
+bool UsesGraphs() { return !IsOff("ALIGNLAB_CUDA_GRAPHS"); }
 
 }  // namespace
 

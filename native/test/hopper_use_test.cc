@@ -246,6 +246,11 @@ void TestChoice() {
   EXPECT(choice(9, true) == HopperUse::kNever);
   EXPECT(choice(8, false) == HopperUse::kNever);
   EXPECT(choice(10, false) == HopperUse::kNever);
+  setenv("ALIGNLAB_CUDA_HOPPER", "off", /*overwrite=*/1);
+  EXPECT(choice(9, false) == HopperUse::kNever);
+  setenv("ALIGNLAB_CUDA_HOPPER", "on", /*overwrite=*/1);
+  EXPECT(choice(9, false) == HopperUse::kLarge);
+  unsetenv("ALIGNLAB_CUDA_HOPPER");
 }
 
 }  // namespace
