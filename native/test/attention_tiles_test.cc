@@ -67,13 +67,13 @@ void TestCover(const AttentionArgs& args) {
   ExpectCover(args, TilesByCost(args), kKeyBlock);
   ExpectCover(args, TilesByTree(args), kKeyBlock);
   ExpectCover(args, WideTilesByCost(args), kWideBlock);
+  ExpectCover(args, WideTilesByTree(args), kWideBlock);
   ExpectByCost(TilesByCost(args), kKeyBlock);
   ExpectByCost(WideTilesByCost(args), kWideBlock);
 }
 
 // The tiles whose queries see a tile's keys, by definition, are the range that it names.
-void TestTree(const AttentionArgs& args) {
-  const std::vector<AttentionTile> tiles = TilesByTree(args);
+void ExpectTree(const AttentionArgs& args, const std::vector<AttentionTile>& tiles) {
   for (size_t i = 0; i < tiles.size(); ++i)
     for (size_t j = 0; j < tiles.size(); ++j) {
       const AttentionTile &keys = tiles[i], &queries = tiles[j];
@@ -81,6 +81,11 @@ void TestTree(const AttentionArgs& args) {
       const bool sees = own || IsAncestor(args, keys.segment, queries.segment);
       EXPECT(sees == (j >= i && int32_t(j) < keys.end));
     }
+}
+
+void TestTree(const AttentionArgs& args) {
+  ExpectTree(args, TilesByTree(args));
+  ExpectTree(args, WideTilesByTree(args));
 }
 
 void TestSegments(const Forest& forest) {
