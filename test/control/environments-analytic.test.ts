@@ -188,6 +188,23 @@ test('WheelLegged: a regulator stands and moves, on the robot and in its simulat
   t.is(terminated, 3);
 });
 
+test('WheelLegged: at 25 Hz the simulator’s regulator falls on the robot, its own stands', async (t) => {
+  // Gains of the linear regulators with the rewards' costs, a discount of 0.99 and no delay, N m.
+  const own = [0.46, 1.29, 15.54, 1.73];
+  const simulated = [0.44, 1.1, 7.51, 1.09];
+  const ends = async (gap: DynamicsGap, gains: readonly number[]): Promise<number> => {
+    using env = makeWheelLegged({ gap, actionRepeat: 8, maxEpisodeSteps: 750 });
+    const policy: Policy = (obs, out) => {
+      out[0] = gains.reduce((torque, gain, i) => torque + gain * obs[i]!, 0) / 3;
+    };
+    return (await evaluatePolicy(env, policy, { episodes: 5 })).truncated;
+  };
+  t.is(await ends(wheelLeggedReal, own), 5);
+  t.is(await ends(wheelLeggedSimulator, own), 5);
+  t.is(await ends(wheelLeggedSimulator, simulated), 5);
+  t.is(await ends(wheelLeggedReal, simulated), 0);
+});
+
 test('WheelLegged: rewards are those of the two tasks, on the raw torque', (t) => {
   for (const task of ['stand', 'move'] as const) {
     using env = makeWheelLegged({ task });
