@@ -16,7 +16,9 @@ export {
   type CqlOptions,
   type DiscriminatorOptions,
   type H2oOptions,
+  type RewardUnits,
   algorithms,
+  usesDiscriminators,
 } from './learner-options.js';
 export {
   type LearnerPreset,

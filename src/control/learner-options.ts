@@ -69,6 +69,17 @@ export interface CqlOptions {
   readonly temperature?: number;
 }
 
+/** A reward r is learned from as scale (r - shift). */
+export interface RewardUnits {
+  /**
+   * Taken from every reward, so that a large constant share does not hide what actions decide. What
+   * ends an episode is worth `shift` a step from there on. Default 0.
+   */
+  readonly shift?: number;
+  /** Above 0. Default 1. */
+  readonly scale?: number;
+}
+
 export interface LearnerOptions {
   readonly algorithm: Algorithm;
   readonly obsDim: number;
@@ -91,6 +102,10 @@ export interface LearnerOptions {
   readonly policyLearningRate?: number;
   /** Default 0.99. */
   readonly gamma?: number;
+  /** Times each number of every observation before networks see it; not 0. Default all 1. */
+  readonly observationScale?: readonly number[];
+  /** Values, Q in metrics and inspections too, are of rewards so changed. Default as they are. */
+  readonly reward?: RewardUnits;
   /** Rate of the target networks, every update. Default 0.005. */
   readonly tau?: number;
   /** Real part of the batch, for mix, darc+ and h2o. Default 0.5. */

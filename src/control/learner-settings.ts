@@ -8,6 +8,7 @@ import {
   type DiscriminatorOptions,
   type H2oOptions,
   type LearnerOptions,
+  type RewardUnits,
   algorithms,
   nextSpreads,
   usesDiscriminators,
@@ -24,6 +25,8 @@ const names: OptionNames<LearnerOptions> = {
   learningRate: true,
   policyLearningRate: true,
   gamma: true,
+  observationScale: true,
+  reward: true,
   tau: true,
   realRatio: true,
   backupEntropy: true,
@@ -55,6 +58,7 @@ const h2oNames: OptionNames<H2oOptions> = {
   gapLimit: true,
   differenceLimit: true,
 };
+const rewardNames: OptionNames<RewardUnits> = { shift: true, scale: true };
 const cqlNames: OptionNames<CqlOptions> = { weight: true, actions: true, temperature: true };
 
 const refuse = (sentence: string): never => {
@@ -201,6 +205,20 @@ const cqlSettings = ({ algorithm, cql = {} }: LearnerOptions): NativeLearnerSett
   };
 };
 
+/** Applied on this side of the engine: see learner-units.ts. */
+const checkUnits = ({ observationScale, reward = {}, obsDim }: LearnerOptions): void => {
+  refuseUnknown('reward', reward, rewardNames);
+  inRange('reward.shift', reward.shift ?? 0, () => true, 'finite');
+  positive('reward.scale', reward.scale ?? 1);
+  if (observationScale === undefined) return;
+  if (!Array.isArray(observationScale) || observationScale.length !== obsDim) {
+    refuse(`observationScale must be ${obsDim} numbers, one for each of an observation.`);
+  }
+  for (const times of observationScale as readonly number[]) {
+    inRange('each number of observationScale', times, (x) => x !== 0, 'a finite number, not 0');
+  }
+};
+
 /**
  * The engine's form of the options.
  * @param realCount transitions of real data
@@ -216,6 +234,7 @@ export const learnerSettings = (
     refuse(`algorithm must be one of ${algorithms.join(', ')}, got ${algorithm}.`);
   }
   refuseIdle(options);
+  checkUnits(options);
   const hidden = widths('hidden', options.hidden ?? [256, 256]);
   const batch = whole('batch', options.batch ?? 256);
   const actDim = whole('actDim', options.actDim);

@@ -10,6 +10,7 @@ import type { TransitionColumns } from './data/transitions.js';
 import { type LearnerMetrics, absentMetrics, metricsOf } from './learner-metrics.js';
 import { type LearnerOptions, dataNeeds } from './learner-options.js';
 import { learnerSettings } from './learner-settings.js';
+import { type LearnerUnits, unitsOf } from './learner-units.js';
 
 export type { LearnerMetrics } from './learner-metrics.js';
 export type { Algorithm, LearnerOptions } from './learner-options.js';
@@ -49,6 +50,7 @@ export class Learner implements Disposable {
   readonly members: number;
   readonly #native: NativeLearner;
   readonly #absent: ReadonlySet<string>;
+  readonly #units: LearnerUnits;
 
   /**
    * @param real transitions of the real system, copied; needed unless the algorithm is sac
@@ -71,8 +73,10 @@ export class Learner implements Disposable {
     this.members = settings.seeds.length;
     this.#absent = absentMetrics(options);
     this.#requireColumns(real, 'The real data');
+    this.#units = unitsOf(options);
+    const read = this.#units.read(real);
     this.#native = guarded(
-      () => new (native().NativeLearner)(settings, real, deviceNumber(this.device)),
+      () => new (native().NativeLearner)(settings, read, deviceNumber(this.device)),
     );
   }
 
@@ -95,7 +99,7 @@ export class Learner implements Disposable {
     this.#requireMember(member);
     this.#requireColumns(transitions, 'The simulated transitions');
     guarded(() => {
-      this.#native.push(member, transitions);
+      this.#native.push(member, this.#units.read(transitions));
     });
   }
 
@@ -137,7 +141,7 @@ export class Learner implements Disposable {
     this.#requireLength('obs', obs, rows * this.options.obsDim);
     this.#requireLength('out', out, rows * this.options.actDim);
     guarded(() => {
-      this.#native.act(member, obs, rows, mode === 'sample', out);
+      this.#native.act(member, this.#units.observations(obs), rows, mode === 'sample', out);
     });
   }
 
@@ -145,7 +149,8 @@ export class Learner implements Disposable {
   inspect(transitions: Transitions, member = 0): Inspection {
     this.#requireMember(member);
     this.#requireColumns(transitions, 'The transitions');
-    const { q1, q2, logRatio, gap } = guarded(() => this.#native.inspect(member, transitions));
+    const read = this.#units.read(transitions);
+    const { q1, q2, logRatio, gap } = guarded(() => this.#native.inspect(member, read));
     return this.#absent.has('dSaLoss') ? { q1, q2 } : { q1, q2, logRatio, gap };
   }
 
@@ -166,7 +171,7 @@ export class Learner implements Disposable {
         `Transitions ${first} to ${first + count - 1} were asked for; there are ${size}.`,
       );
     }
-    return guarded(() => this.#native.read(this.#index(source), first, count));
+    return this.#units.tell(guarded(() => this.#native.read(this.#index(source), first, count)));
   }
 
   /**

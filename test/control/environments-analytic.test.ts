@@ -1,7 +1,7 @@
 import test from 'ava';
 import type { Policy } from '../../src/control/environments/evaluate.js';
 import { evaluatePolicy } from '../../src/control/environments/evaluate.js';
-import type { DynamicsGap, Env } from '../../src/control/environments/environment.js';
+import type { DynamicsGap, Env, EnvOptions } from '../../src/control/environments/environment.js';
 import {
   type AnalyticEnv,
   exactDivergence,
@@ -88,8 +88,10 @@ for (const name of names) {
   });
 
   test(`${name}: no closed form is claimed where there is none`, (t) => {
-    for (const gap of [{ jointNoise: 0.1 }, { delay: 1 }, { processNoise: 0 }]) {
-      using env = makers[name]({ gap });
+    const gaps = [{ jointNoise: 0.1 }, { delay: 1 }, { processNoise: 0 }];
+    const held: readonly EnvOptions[] = name === 'WheelLegged' ? [{ actionRepeat: 2 }] : [];
+    for (const options of [...gaps.map((gap) => ({ gap })), ...held]) {
+      using env = makers[name](options);
       t.is(code(t.throws(() => env.transition(start(env), action))), 'OPTION_INVALID');
     }
   });
@@ -186,6 +188,23 @@ test('WheelLegged: a regulator stands and moves, on the robot and in its simulat
   t.is(terminated, 3);
 });
 
+test('WheelLegged: at 25 Hz the simulator’s regulator falls on the robot, its own stands', async (t) => {
+  // Gains of the linear regulators with the rewards' costs, a discount of 0.99 and no delay, N m.
+  const own = [0.46, 1.29, 15.54, 1.73];
+  const simulated = [0.44, 1.1, 7.51, 1.09];
+  const ends = async (gap: DynamicsGap, gains: readonly number[]): Promise<number> => {
+    using env = makeWheelLegged({ gap, actionRepeat: 8, maxEpisodeSteps: 750 });
+    const policy: Policy = (obs, out) => {
+      out[0] = gains.reduce((torque, gain, i) => torque + gain * obs[i]!, 0) / 3;
+    };
+    return (await evaluatePolicy(env, policy, { episodes: 5 })).truncated;
+  };
+  t.is(await ends(wheelLeggedReal, own), 5);
+  t.is(await ends(wheelLeggedSimulator, own), 5);
+  t.is(await ends(wheelLeggedSimulator, simulated), 5);
+  t.is(await ends(wheelLeggedReal, simulated), 0);
+});
+
 test('WheelLegged: rewards are those of the two tasks, on the raw torque', (t) => {
   for (const task of ['stand', 'move'] as const) {
     using env = makeWheelLegged({ task });
@@ -195,6 +214,46 @@ test('WheelLegged: rewards are those of the two tasks, on the raw torque', (t) =
     const expected = task === 'stand' ? 30 - 1.5 ** 2 - squares : 15 - (obs[1]! - 0.2) ** 2 - 2.25;
     t.true(Math.abs(reward - expected) < 1e-6); // observations are f32
   }
+});
+
+test('WheelLegged: an action that is held is that action at each step of the physics', (t) => {
+  const gap = { ...wheelLeggedReal, jointNoise: 0.1 };
+  using each = makeWheelLegged({ gap, seed: 3n });
+  using held = makeWheelLegged({ gap, seed: 3n, actionRepeat: 8, maxEpisodeSteps: 30 });
+  t.is(held.spec.stepSeconds, 0.04);
+  t.is(held.spec.refMax, 900);
+  const [a, b] = [new Float32Array(4), new Float32Array(4)];
+  each.reset(a);
+  held.reset(b);
+  const stand = regulator(0);
+  const out = Float32Array.of(0);
+  for (let step = 1; step <= 30; step += 1) {
+    stand(b, out);
+    const { reward, terminated, truncated } = held.step(out, b);
+    const rewards = Array.from({ length: 8 }, () => each.step(out, a).reward);
+    t.deepEqual(a, b); // delay and noise are the physics' own
+    t.true(Math.abs(reward - rewards.reduce((x, y) => x + y) / 8) < 1e-12); // sums of 8 doubles
+    t.false(terminated);
+    t.is(truncated, step === 30);
+  }
+});
+
+test('WheelLegged: a held action ends where the robot falls', (t) => {
+  using env = makeWheelLegged({ actionRepeat: 1000 });
+  using each = makeWheelLegged({});
+  const [a, b] = [start(each), start(env)];
+  const rewards: number[] = [];
+  for (let fallen = false; !fallen;) {
+    const { reward, terminated } = each.step(Float32Array.of(0), a);
+    rewards.push(reward);
+    fallen = terminated;
+  }
+  t.true(rewards.length < 1000);
+  const { reward, terminated } = env.step(Float32Array.of(0), b);
+  t.true(terminated);
+  t.deepEqual(a, b);
+  const mean = rewards.reduce((x, y) => x + y) / rewards.length;
+  t.true(Math.abs(reward - mean) < 1e-10); // a sum of some hundred doubles
 });
 
 /** Pumps energy until the top is in reach, then a linear regulator. */

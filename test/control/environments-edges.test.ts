@@ -49,6 +49,8 @@ test('bad input is refused with its reason', async (t) => {
   );
   t.is(code(await t.throwsAsync(makeEnv('Cheetah' as 'Hopper'))), 'OPTION_INVALID');
   t.is(code(await t.throwsAsync(makeEnv('Hopper', { task: 'move' }))), 'OPTION_INVALID');
+  t.is(code(await t.throwsAsync(makeEnv('Hopper', { actionRepeat: 2 }))), 'OPTION_INVALID');
+  t.is(code(await t.throwsAsync(makeEnv('WheelLegged', { actionRepeat: 0 }))), 'OPTION_INVALID');
   env.close();
   env.close();
   t.is(

@@ -19,7 +19,10 @@ export interface DynamicsGap {
   readonly mass?: number;
   /** Standard deviation of the Gaussian noise on each action, which lies in [-1, 1]. */
   readonly jointNoise?: number;
-  /** Control steps between an action and its effect: absolute, whole, 0 to 20. */
+  /**
+   * Control steps between an action and its effect: absolute, whole, 0 to 20. Of the physics' steps
+   * where an action is held for several (`actionRepeat`).
+   */
   readonly delay?: number;
   /** Times the nominal process noise on velocities. Analytic environments only. */
   readonly processNoise?: number;
@@ -81,4 +84,10 @@ export interface EnvOptions {
   readonly maxEpisodeSteps?: number;
   /** What the wheel-legged robot is rewarded for. Default 'stand'. */
   readonly task?: 'stand' | 'move';
+  /**
+   * Steps of the wheel-legged robot's physics (5 ms) for which an action is held: 4 acts at 50 Hz.
+   * A control step is then so many of them and its reward their mean; `maxEpisodeSteps` counts control
+   * steps. Delay and noise stay with the physics. Default 1.
+   */
+  readonly actionRepeat?: number;
 }

@@ -19,12 +19,13 @@ export interface AnalyticEnv extends SteppedEnv {
 /** @throws OPTION_INVALID for a gap under which the next state is not Gaussian given (s, a) */
 export const requireGaussian = (env: SteppedEnv): void => {
   const { jointNoise = 0, delay = 0, processNoise = 1 } = env.gap;
-  if (jointNoise === 0 && delay === 0 && processNoise > 0) return;
+  const { actionRepeat } = env;
+  if (jointNoise === 0 && delay === 0 && processNoise > 0 && actionRepeat === 1) return;
   throw new AlignlabError(
     'OPTION_INVALID',
     `The transitions of ${env.spec.id} have no closed form with joint noise (clipping), delay (the ` +
-      'observation is no state) or without process noise. Set jointNoise and delay to 0, and ' +
-      'processNoise above 0.',
+      'observation is no state), without process noise or over several steps of the physics. Set ' +
+      'jointNoise and delay to 0, processNoise above 0, and leave actionRepeat out.',
   );
 };
 

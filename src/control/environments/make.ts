@@ -12,6 +12,7 @@ const optionNames: OptionNames<EnvOptions> = {
   seed: true,
   maxEpisodeSteps: true,
   task: true,
+  actionRepeat: true,
 };
 
 const checked = (id: EnvId, options: EnvOptions): void => {
@@ -24,6 +25,14 @@ const checked = (id: EnvId, options: EnvOptions): void => {
   refuseUnknown('makeEnv', options, optionNames);
   if (options.maxEpisodeSteps !== undefined) {
     requireWhole('maxEpisodeSteps', options.maxEpisodeSteps);
+  }
+  if (options.actionRepeat !== undefined) requireWhole('actionRepeat', options.actionRepeat);
+  if (options.actionRepeat !== undefined && id !== 'WheelLegged') {
+    throw new AlignlabError(
+      'OPTION_INVALID',
+      `${id} has its own control step, so the option actionRepeat does nothing; leave it out. ` +
+        'WheelLegged has it.',
+    );
   }
   if (options.task !== undefined && id !== 'WheelLegged') {
     throw new AlignlabError(
@@ -48,6 +57,6 @@ export const makeEnv = async (id: EnvId, options: EnvOptions = {}): Promise<Env>
 export const describeEnv = async (id: EnvId, options: EnvOptions = {}): Promise<EnvSpec> => {
   checked(id, options);
   if (id === 'Pendulum') return pendulumSpec(options.maxEpisodeSteps);
-  if (id === 'WheelLegged') return wheelLeggedSpec(options.task, options.maxEpisodeSteps);
+  if (id === 'WheelLegged') return wheelLeggedSpec(options);
   return locomotionSpec(id, options.maxEpisodeSteps);
 };

@@ -14,7 +14,9 @@ const invalid = (message: string): AlignlabError => new AlignlabError('OPTION_IN
 
 export abstract class SteppedEnv implements Env {
   readonly spec: EnvSpec;
-  /** Episode and step, the keys of all noise. */
+  /** Steps of `advance` in a control step. */
+  readonly actionRepeat: number;
+  /** Episode and step of the physics, the keys of all noise. */
   protected episode = -1;
   protected steps = 0;
   protected physicsSeed = 0n;
@@ -31,8 +33,9 @@ export abstract class SteppedEnv implements Env {
   readonly #past: Float64Array;
   readonly #result: StepResult = { reward: 0, terminated: false, truncated: false };
 
-  constructor(spec: EnvSpec) {
+  constructor(spec: EnvSpec, actionRepeat = 1) {
     this.spec = spec;
+    this.actionRepeat = actionRepeat;
     this.#jointNoise = new StepNoise(0n, 'joint noise');
     this.#normals = new Float64Array(spec.actDim);
     this.#clipped = new Float64Array(spec.actDim);
@@ -90,20 +93,30 @@ export abstract class SteppedEnv implements Env {
   step(action: Float32Array | Float64Array, out: Float32Array): StepResult {
     if (!this.#going) this.#refuseStep();
     this.#requireLength('observation', out, this.spec.obsDim);
-    this.#take(action);
+    this.#requireLength('action', action, this.spec.actDim);
     const result = this.#result;
-    result.reward = this.advance(this.#delayed(), this.#clipped);
-    this.steps += 1;
+    result.reward = this.#hold(action);
     result.terminated = this.hasFallen();
-    result.truncated = !result.terminated && this.steps >= this.spec.maxEpisodeSteps;
+    const limit = this.spec.maxEpisodeSteps * this.actionRepeat;
+    result.truncated = !result.terminated && this.steps >= limit;
     this.observe(out);
     this.#requireFinite(out, result.reward);
     this.#going = !result.terminated && !result.truncated;
     return result;
   }
 
+  /** Steps of the physics under one action, until it falls; the mean of their rewards. */
+  #hold(action: Float32Array | Float64Array): number {
+    let total = 0;
+    for (let held = 1; ; held += 1) {
+      this.#take(action);
+      total += this.advance(this.#delayed(), this.#clipped);
+      this.steps += 1;
+      if (held === this.actionRepeat || this.hasFallen()) return total / held;
+    }
+  }
+
   #take(action: Float32Array | Float64Array): void {
-    this.#requireLength('action', action, this.spec.actDim);
     const deviation = this.full.jointNoise;
     if (deviation > 0) this.#jointNoise.fill(this.#normals, this.episode, this.steps);
     for (let j = 0; j < action.length; j += 1) {

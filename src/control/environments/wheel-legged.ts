@@ -1,5 +1,5 @@
 // A wheel-legged robot that balances on its wheels, as a planar inverted pendulum on a cart: state
-// (x, speed, pitch, pitch rate), one torque, 200 Hz, after the robot of Niu et al. 2022 (§5) with the
+// (x, speed, pitch, pitch rate), one torque, physics at 200 Hz, after the robot of Niu et al. 2022 (§5) with the
 // two rewards of their code. The masses 12.1 and 4.6 kg are theirs; lengths, inertias and noise
 // are ours, so returns compare in kind only.
 import { contentHash } from '../../data/content-hash.js';
@@ -46,8 +46,8 @@ class WheelLegged extends SteppedEnv implements AnalyticEnv {
   readonly #normals = new Float64Array(2);
   #noise = new StepNoise(0n, 'process noise');
 
-  constructor(spec: EnvSpec, task: Task) {
-    super(spec);
+  constructor(spec: EnvSpec, task: Task, actionRepeat: number) {
+    super(spec, actionRepeat);
     this.#task = task;
   }
 
@@ -159,21 +159,29 @@ const taskOf = (task: unknown): Task => {
 };
 
 /** refMin 0 and refMax the reward of a perfect episode: 30 or 15 a step. */
-export const wheelLeggedSpec = (task: Task = 'stand', maxEpisodeSteps = 1000): EnvSpec => ({
+export const wheelLeggedSpec = ({
+  task = 'stand',
+  maxEpisodeSteps = 1000,
+  actionRepeat = 1,
+}: Omit<EnvOptions, 'gap' | 'seed'> = {}): EnvSpec => ({
   id: 'WheelLegged',
   obsDim: 4,
   actDim: 1,
   maxEpisodeSteps,
-  stepSeconds: dt,
+  stepSeconds: dt * actionRepeat,
   refMin: 0,
   refMax: (taskOf(task) === 'stand' ? 30 : 15) * maxEpisodeSteps,
-  xmlHash: contentHash(JSON.stringify(constants), task),
+  xmlHash: contentHash(
+    JSON.stringify(constants),
+    task,
+    ...(actionRepeat === 1 ? [] : [String(actionRepeat)]),
+  ),
   engine: 'alignlab wheel-legged 1',
 });
 
 export const makeWheelLegged = (options: EnvOptions): AnalyticEnv => {
-  const { gap = {}, seed = 0n, task = 'stand', maxEpisodeSteps } = options;
-  const env = new WheelLegged(wheelLeggedSpec(task, maxEpisodeSteps), task);
+  const { gap = {}, seed = 0n, task = 'stand', actionRepeat = 1 } = options;
+  const env = new WheelLegged(wheelLeggedSpec(options), task, actionRepeat);
   env.setGap(gap);
   env.seed(seed);
   return env;

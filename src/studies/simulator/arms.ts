@@ -6,9 +6,15 @@ import type {
   EnvId,
   H2oOptions,
 } from '../../control/index.js';
-import { type GapName, type Plan, type Recipe, type Sizes, gaps } from './recipe.js';
-
-export type Task = 'stand' | 'move';
+import {
+  type GapName,
+  type LearnerChanges,
+  type Plan,
+  type Recipe,
+  type Sizes,
+  type Task,
+  gaps,
+} from './recipe.js';
 
 /** Data of the real system: its kind, and the part of it that is used. */
 export interface DataChoice {
@@ -24,6 +30,9 @@ export interface Arm {
   readonly h2o?: H2oOptions;
   readonly env: EnvId;
   readonly task?: Task;
+  /** Steps of the physics for which an action is held; default as the environment has it. */
+  readonly actionRepeat?: number;
+  readonly learner?: LearnerChanges;
   readonly real: DynamicsGap;
   readonly sim: DynamicsGap;
   /** Null for SAC in the simulator. */

@@ -2,6 +2,7 @@
 import { relative, join } from 'node:path';
 import {
   type DatasetRecipe,
+  type EnvOptions,
   type EnvSpec,
   type TransitionColumns,
   actingLearner,
@@ -19,8 +20,8 @@ import { trainTeacher } from '../../control/data/teacher.js';
 import { builderDefaults } from '../../control/data/teacher.js';
 import { derivedSeed } from '../../data/random.js';
 import type { Artefact, StageContext, Stages } from '../study.js';
-import type { Arm, Task } from './arms.js';
-import type { DataRecipe, Locomotion, WheelLeggedRecipe } from './recipe.js';
+import type { Arm } from './arms.js';
+import type { DataRecipe, Locomotion, Task, WheelLeggedRecipe } from './recipe.js';
 
 export interface DatasetResult extends Readonly<Record<string, unknown>> {
   /** Of the dataset in the stage's folder. */
@@ -70,20 +71,22 @@ export const locomotionData = (
 
 const learnOnRobot = async (
   task: Task,
-  { sizes, dataSteps }: WheelLeggedRecipe,
+  { sizes, dataSteps, actionRepeat, learner: changes }: WheelLeggedRecipe,
   { folder, signal, tick }: StageContext,
 ): Promise<DatasetResult> => {
-  const options = { gap: wheelLeggedReal, task };
+  const options = { gap: wheelLeggedReal, task, actionRepeat };
   using env = await makeEnv('WheelLegged', options);
   using evaluationEnv = await makeEnv('WheelLegged', options);
   const seed = derivedSeed(1, 'wheel-legged data', task);
   const { obsDim, actDim } = env.spec;
+  const { discriminator: _, ...told } = changes[task];
   using learner = createLearner({
     algorithm: 'sac',
     device: 'cpu',
     obsDim,
     actDim,
     ...sizes,
+    ...told,
     seeds: [seed],
     capacity: dataSteps,
   });
@@ -116,16 +119,28 @@ export const wheelLeggedData = (
   recipe: WheelLeggedRecipe,
   task: Task,
 ): Promise<Artefact<DatasetResult>> => {
-  const { sizes, dataSteps } = recipe;
+  const { sizes, dataSteps, actionRepeat, learner } = recipe;
   return stages.stage({
     name: `data of the wheel-legged robot, ${task}`,
-    settings: { task, sizes: { ...sizes }, dataSteps, gap: { ...wheelLeggedReal } },
+    settings: {
+      task,
+      sizes: { ...sizes },
+      learner: { ...learner[task] },
+      dataSteps,
+      actionRepeat,
+      gap: { ...wheelLeggedReal },
+    },
     run: (context) => learnOnRobot(task, recipe, context),
   });
 };
 
-export const specOf = ({ env, task }: Arm): Promise<EnvSpec> =>
-  describeEnv(env, task ? { task } : {});
+/** What an arm's environments are told, all but their gaps. */
+export const envOptionsOf = ({ task, actionRepeat }: Arm): Omit<EnvOptions, 'gap'> => ({
+  ...(task ? { task } : {}),
+  ...(actionRepeat === undefined ? {} : { actionRepeat }),
+});
+
+export const specOf = (arm: Arm): Promise<EnvSpec> => describeEnv(arm.env, envOptionsOf(arm));
 
 /** The part of the data that the arm learns from. */
 export const transitionsOf = async (

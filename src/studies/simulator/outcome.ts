@@ -22,6 +22,10 @@ export const deviations: readonly string[] = [
     'has a denormal number.',
   'The wheel-legged robot is a planar model of our own making; "real" is the same model with another ' +
     'mass, a delay of 10 ms and more noise.',
+  'On the wheel-legged robot policies act at 25 Hz, each action held for eight steps of the physics; ' +
+    'learners read rewards less a constant and observations in units of their own; discriminators ' +
+    'standardise their inputs, and next states are spread by a step’s change. Its data is all that one ' +
+    'SAC met, which learned on it.',
   'That H2O beats the plain mixture of data, its own ablations, CQL or DARC is reported, and asserted ' +
     'at no scale: earlier runs of this length did not show it.',
 ];

@@ -5,6 +5,8 @@ import type {
   DatasetKind,
   DynamicsGap,
   EnvId,
+  H2oOptions,
+  LearnerOptions,
 } from '../../control/index.js';
 
 /** Sizes of networks and batches, and the step of every Adam. */
@@ -22,6 +24,8 @@ export interface Plan {
   readonly evaluateEvery: number;
   /** Of each evaluation, in the real system and in the simulator. */
   readonly episodes: number;
+  /** Another step of every Adam from there on. Default none. */
+  readonly slower?: { readonly from: number; readonly learningRate: number };
 }
 
 /** Offline data of the real system, by SAC that is stopped at a score. */
@@ -74,11 +78,26 @@ export interface PendulumRecipe {
   readonly bins: number;
 }
 
+/** What a learner is told beside its sizes; what is absent is as the learner has it. */
+export type LearnerChanges = Pick<
+  LearnerOptions,
+  'gamma' | 'backupEntropy' | 'observationScale' | 'reward' | 'discriminator'
+>;
+
+export type Task = 'stand' | 'move';
+
 /** The robot of the paper on wheels and legs: what is learned in a textbook model of it. */
 export interface WheelLeggedRecipe {
   readonly sizes: Sizes;
   readonly plan: Plan;
   readonly algorithms: readonly Algorithm[];
+  /** SAC that learns on the robot itself, too: what the recipe can reach. */
+  readonly onRobot: boolean;
+  /** Steps of the physics (5 ms) for which an action is held. */
+  readonly actionRepeat: number;
+  readonly learner: Readonly<Record<Task, LearnerChanges>>;
+  readonly h2o: H2oOptions;
+  /** Control steps of SAC on the robot, all of which are the data. */
   readonly dataSteps: number;
   readonly trialSeconds: number;
   readonly trials: number;

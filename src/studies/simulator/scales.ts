@@ -38,6 +38,16 @@ const pendulum = {
 
 const sideBySide = ['h2o', 'sac', 'mix', 'darc'] as const;
 
+/**
+ * Of the robot. Discriminators see inputs of one size; H2O, too, has entropy in its targets, so that
+ * it differs from SAC in no more than what it adds.
+ */
+const balance = {
+  gamma: 0.99,
+  backupEntropy: true,
+  discriminator: { normalize: true },
+};
+
 const cpu: Recipe = {
   scale: 'cpu',
   seeds: [1, 2, 3, 4, 5],
@@ -59,9 +69,20 @@ const cpu: Recipe = {
   pendulum: { ...pendulum, updates: 20_000 },
   wheelLegged: {
     sizes: sizesOf('ci'),
-    plan: planOf(60_000, 10_000),
+    // Policies of the first rate change from one evaluation to the next.
+    plan: { ...planOf(50_000, 10_000), slower: { from: 30_000, learningRate: 2e-4 } },
     algorithms: ['h2o', 'sac'],
-    dataSteps: 60_000,
+    onRobot: true,
+    actionRepeat: 8, // 25 Hz
+    learner: {
+      // One of 30 or 15 a step is left: values are small beside what actions decide. Places and speeds
+      // are in halves of a metre, a metre and a radian per second, pitch in tenths of a radian.
+      stand: { ...balance, observationScale: [2, 2, 10, 2], reward: { shift: 29 } },
+      // What moves has gone ten metres at the end of a trial, which do not matter to it.
+      move: { ...balance, observationScale: [0.1, 5, 10, 2], reward: { shift: 14 } },
+    },
+    h2o: { nextStd: 'one-step' },
+    dataSteps: 40_000,
     trialSeconds: 30,
     trials: 10,
   },

@@ -8,7 +8,7 @@ import { contentHash } from '../../data/content-hash.js';
 import { writeWhole } from '../../files.js';
 import type { Artefact, StageContext, Stages } from '../study.js';
 import type { Arm } from './arms.js';
-import { type DatasetResult, specOf, transitionsOf } from './datasets.js';
+import { type DatasetResult, envOptionsOf, specOf, transitionsOf } from './datasets.js';
 import { type Reading, readMember } from './instruments.js';
 import type { Recipe } from './recipe.js';
 
@@ -33,8 +33,8 @@ const speedIndex = { HalfCheetah: 8, Walker2d: 8, Hopper: 5, Pendulum: 2, WheelL
 
 /** @param seconds of an episode; default as the environment has it */
 export const makeArmEnv = async (arm: Arm, gap: DynamicsGap, seconds?: number): Promise<Env> => {
-  const { env, task } = arm;
-  const options = { gap, ...(task ? { task } : {}) };
+  const options = { gap, ...envOptionsOf(arm) };
+  const { env } = arm;
   if (seconds === undefined) return makeEnv(env, options);
   const { stepSeconds } = await specOf(arm);
   return makeEnv(env, { ...options, maxEpisodeSteps: Math.round(seconds / stepSeconds) });
@@ -45,8 +45,9 @@ const learnerOf = async (
   seeds: readonly number[],
 ): Promise<Learner> => {
   const { obsDim, actDim } = await specOf(arm);
-  const { algorithm, h2o, sizes } = arm;
-  const options = { algorithm, device, obsDim, actDim, seeds, ...sizes, ...(h2o ? { h2o } : {}) };
+  const { algorithm, h2o, sizes, learner } = arm;
+  const changes = { ...sizes, ...learner, ...(h2o ? { h2o } : {}) };
+  const options = { algorithm, device, obsDim, actDim, seeds, ...changes };
   return data ? new Learner(options, await transitionsOf(arm, data)) : new Learner(options);
 };
 
@@ -95,29 +96,66 @@ const withWorld = async <Result>(
   }
 };
 
-const train = (job: Job, context: StageContext): Promise<TrainingStageResult> =>
-  withWorld(job, async ({ learner, sim, real }) => {
-    const { arm, seeds, bins, unfinished } = job;
-    const { folder, signal, tick } = context;
-    const state = await ifThere(unfinished);
-    const { curve } = await trainOffDynamics({
-      learner,
-      sim,
-      real,
-      ...arm.plan,
-      ...(state ? { state } : {}),
-      saveEvery,
-      save: saverOf(unfinished),
-      ...(signal ? { signal } : {}),
-      onEvaluation: ({ step }) => {
-        tick(step, arm.plan.steps);
-      },
-    });
+/** Of one training, in turn: each goes on from the state of the one before. */
+const partsOf = (arm: Arm): { readonly before: readonly Arm[]; readonly last: Arm } => {
+  const { slower, ...plan } = arm.plan;
+  if (!slower) return { before: [], last: arm };
+  const { from, learningRate } = slower;
+  return {
+    before: [{ ...arm, plan: { ...plan, steps: from } }],
+    last: { ...arm, plan, sizes: { ...arm.sizes, learningRate } },
+  };
+};
+
+const improve = async (
+  { learner, sim, real }: World,
+  { arm, unfinished }: Job,
+  every: number,
+  onStep: (step: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<readonly TrainingEvaluation[]> => {
+  const state = await ifThere(unfinished);
+  const { curve } = await trainOffDynamics({
+    learner,
+    sim,
+    real,
+    ...arm.plan,
+    ...(state ? { state } : {}),
+    saveEvery: every,
+    save: saverOf(unfinished),
+    ...(signal ? { signal } : {}),
+    onEvaluation: ({ step }) => {
+      onStep(step);
+    },
+  });
+  return curve;
+};
+
+const train = async (
+  job: Job,
+  { folder, signal, tick }: StageContext,
+): Promise<TrainingStageResult> => {
+  const { arm, seeds, bins } = job;
+  const { before, last } = partsOf(arm);
+  const onStep = (step: number): void => {
+    tick(step, arm.plan.steps);
+  };
+  for (const part of before) {
+    const own = { ...job, arm: part };
+    const { steps } = part.plan;
+    // Its end is saved, since the next part begins there.
+    const every = steps % saveEvery === 0 ? saveEvery : steps;
+    await withWorld(own, (world) => improve(world, own, every, onStep, signal));
+  }
+  const own = { ...job, arm: last };
+  return withWorld(own, async (world) => {
+    const curve = await improve(world, own, saveEvery, onStep, signal);
     const options = { count: readingCount, feature: speedIndex[arm.env], bins };
-    const readings = seeds.map((_seed, member) => readMember(learner, member, options));
-    await writeFile(join(folder, policyFile), learner.state({ transitions: false }));
+    const readings = seeds.map((_seed, member) => readMember(world.learner, member, options));
+    await writeFile(join(folder, policyFile), world.learner.state({ transitions: false }));
     return { curve, readings };
   });
+};
 
 /** What decides the result of an arm. Keys from before there was a choice are the CPU's. */
 const settingsOf = (
