@@ -18,7 +18,8 @@ async function nativeBenches(args) {
 
 // Compiled first: with ts-node the peak memory of a measurement would hold the compiler as well.
 async function engineBench(args) {
-  await buildNative('addon');
+  const asksForHelp = args.some((arg) => arg === '--help' || arg === '-h');
+  if (!asksForHelp) await buildNative('addon');
   const folder = path.join(root, 'build/bench');
   mkdirSync(folder, { recursive: true });
   copyFileSync(path.join(root, 'package.json'), path.join(folder, 'package.json'));
