@@ -15,34 +15,16 @@ __global__ void __launch_bounds__(HopperAttendShape<kWidth>::kThreads, 1)
     HopperAttendKernel(const __grid_constant__ KeyBoxes boxes, AttentionView<uint16_t> v,
                        TileParts parts) {
 #if ALIGNLAB_HOPPER
-  using Shape = HopperAttendShape<kWidth>;
-  const auto ring = KeyRing<kWidth>::OfBlock();
-  if (threadIdx.x == 0) ring.Init(Shape::kGroups);
-  __syncthreads();
-  RingPlace at;
-  if (threadIdx.x < kWarpgroup) {
-    KeepRegisters<Shape::kCopying>();
-    if (threadIdx.x > 0) return;
-    const KeyCopies<KeyRing<kWidth>> copies{ring, boxes, v};
-    ForEachPart(v, parts, [&](const TilePart& part) { copies.CopyPart(at, part); });
-  } else {
-    TakeRegisters<Shape::kMultiplying>();
-    const int place = (int(threadIdx.x) / kWarpgroup - 1) * kGroupRows;
-    const float scale = v.scale * kLog2E;
-    ForEachPart(v, parts, [&](const TilePart& part) {
-      const int first = part.begin + place;
-      int32_t last = -1;
-      if (first < part.end) {
-        const int after = first + kGroupRows < part.end ? first + kGroupRows : part.end;
-        last = part.LastBlock(after - 1);
+  const float scale = v.scale * kLog2E;
+  RunParts<kWidth, HopperAttendShape<kWidth>>(
+      boxes, v, parts,
+      [&](const TilePart& part, const KeyRing<kWidth>& ring, RingPlace& at, int first, int32_t last,
+          int32_t masked) {
         AttendRows<kWidth> rows;
         rows.LoadQueries(v, part, first);
-        rows.Attend(ring, at, scale, last, part.LastBlock(first));
+        rows.Attend(ring, at, scale, last, masked);
         rows.Write(v, part, first, scale);
-      }
-      ring.Skip(at, part.LastBlock(part.end - 1) - last);
-    });
-  }
+      });
 #endif
 }
 

@@ -174,4 +174,35 @@ struct KeyCopies {
   }
 };
 
+// All parts that a block takes: one thread copies the blocks of keys, and each warpgroup that
+// multiplies calls share(part, ring, at, first, last, masked) where the part has rows for it, from
+// the tile's row `first` on. They see blocks [0, last], those from `masked` on not all of them.
+template <int kWidth, class Block, class Share>
+__device__ __forceinline__ void RunParts(const KeyBoxes& boxes, const AttentionView<uint16_t>& v,
+                                         const TileParts& parts, const Share& share) {
+  const auto ring = KeyRing<kWidth>::OfBlock();
+  if (threadIdx.x == 0) ring.Init(Block::kGroups);
+  __syncthreads();
+  RingPlace at;
+  if (threadIdx.x < kWarpgroup) {
+    KeepRegisters<Block::kCopying>();
+    if (threadIdx.x > 0) return;
+    const KeyCopies<KeyRing<kWidth>> copies{ring, boxes, v};
+    ForEachPart(v, parts, [&](const TilePart& part) { copies.CopyPart(at, part); });
+  } else {
+    TakeRegisters<Block::kMultiplying>();
+    const int place = (int(threadIdx.x) / kWarpgroup - 1) * kGroupRows;
+    ForEachPart(v, parts, [&](const TilePart& part) {
+      const int first = part.begin + place;
+      int32_t last = -1;
+      if (first < part.end) {
+        const int after = first + kGroupRows < part.end ? first + kGroupRows : part.end;
+        last = part.LastBlock(after - 1);
+        share(part, ring, at, first, last, part.LastBlock(first));
+      }
+      ring.Skip(at, part.LastBlock(part.end - 1) - last);
+    });
+  }
+}
+
 }  // namespace alignlab::cuda

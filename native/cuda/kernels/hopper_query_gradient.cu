@@ -123,33 +123,15 @@ __global__ void __launch_bounds__(QueryBlock::kThreads, 1)
     HopperQueryKernel(const __grid_constant__ KeyBoxes boxes, GradientView<uint16_t> g,
                       TileParts parts) {
 #if ALIGNLAB_HOPPER
-  const auto ring = KeyRing<kWidth>::OfBlock();
-  if (threadIdx.x == 0) ring.Init(QueryBlock::kGroups);
-  __syncthreads();
   const AttentionView<uint16_t>& v = g.forward;
-  RingPlace at;
-  if (threadIdx.x < kWarpgroup) {
-    KeepRegisters<QueryBlock::kCopying>();
-    if (threadIdx.x > 0) return;
-    const KeyCopies<KeyRing<kWidth>> copies{ring, boxes, v};
-    ForEachPart(v, parts, [&](const TilePart& part) { copies.CopyPart(at, part); });
-  } else {
-    TakeRegisters<QueryBlock::kMultiplying>();
-    const int place = (int(threadIdx.x) / kWarpgroup - 1) * kGroupRows;
-    ForEachPart(v, parts, [&](const TilePart& part) {
-      const int first = part.begin + place;
-      int32_t last = -1;
-      if (first < part.end) {
-        const int after = first + kGroupRows < part.end ? first + kGroupRows : part.end;
-        last = part.LastBlock(after - 1);
-        QuerySums<kWidth> rows;
-        rows.Load(g, part, first);
-        rows.Sum(ring, at, v.scale * kLog2E, last, part.LastBlock(first));
-        rows.Write(g, part, first);
-      }
-      ring.Skip(at, part.LastBlock(part.end - 1) - last);
-    });
-  }
+  RunParts<kWidth, QueryBlock>(boxes, v, parts,
+                               [&](const TilePart& part, const KeyRing<kWidth>& ring, RingPlace& at,
+                                   int first, int32_t last, int32_t masked) {
+                                 QuerySums<kWidth> rows;
+                                 rows.Load(g, part, first);
+                                 rows.Sum(ring, at, v.scale * kLog2E, last, masked);
+                                 rows.Write(g, part, first);
+                               });
 #endif
 }
 
