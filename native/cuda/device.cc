@@ -29,11 +29,11 @@ Device::Device(int ordinal, bool exact, CudaBackend* owner)
     : owner_(owner),
       properties_(Runtime::Properties(ordinal)),
       runtime_(ordinal),
-      scratch_(runtime_, false),
       pinned_(runtime_, true),
       kept_(runtime_),
       cublas_(exact ? nullptr : runtime_.OpenCublas()),
       notes_(runtime_) {
+  scratch_.emplace_back(runtime_, false);
   if (!exact && !IsOff("ALIGNLAB_CUDA_HOPPER") && HopperRuns(*this)) hopper_ = HopperUse::kLarge;
 }
 
@@ -104,7 +104,7 @@ void Device::DeliverBytes(const void* data, size_t bytes, Take take) {
 
 void Device::EndOperation() {
   if (notes_.open()) return ScratchRoom().Rewind();
-  scratch_.Reset();
+  ScratchRoom().Reset();
   if (pinned_.bytes() < kPinnedBeforeWait) return;
   runtime_.Synchronize();
   pinned_.Reset();
@@ -112,19 +112,15 @@ void Device::EndOperation() {
 
 void Device::BranchStep(int32_t number) {
   Check(notes_.open() && number >= 0, "a branch is one of a step");
-  while (int64_t(branch_scratch_.size()) < number)
-    branch_scratch_.push_back(std::make_unique<Room>(runtime_, false));
+  while (int64_t(scratch_.size()) <= number) scratch_.emplace_back(runtime_, false);
   notes_.step().Branch(number);
 }
 
-Room& Device::ScratchRoom() {
-  const int32_t branch = notes_.open() ? notes_.step().branch() : 0;
-  return branch == 0 ? scratch_ : *branch_scratch_[size_t(branch) - 1];
-}
+// A step that is not open is on branch 0.
+Room& Device::ScratchRoom() { return scratch_[size_t(notes_.step().branch())]; }
 
 void Device::ResetScratch() {
-  scratch_.Reset();
-  for (const auto& room : branch_scratch_) room->Reset();
+  for (Room& room : scratch_) room.Reset();
 }
 
 void Device::RunStep() {

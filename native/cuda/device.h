@@ -3,6 +3,7 @@
 // and the step that is being noted.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -115,8 +116,8 @@ class Device {
   CudaBackend* owner_;
   GpuProperties properties_;
   Runtime runtime_;
-  Room scratch_, pinned_;
-  std::vector<std::unique_ptr<Room>> branch_scratch_;  // of branches 1, 2, ...
+  std::deque<Room> scratch_;  // of each branch of a step; outside of one the first serves
+  Room pinned_;
   KeptArrays kept_;
   std::unique_ptr<Cublas> cublas_;
   HopperUse hopper_ = HopperUse::kNever;
