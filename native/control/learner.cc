@@ -184,12 +184,13 @@ std::vector<ControlMetrics> ControlLearner::Update(int64_t updates, Lanes& lanes
                                                    const CancelToken& cancel) {
   RequireFilled(updates);
   const bool branches = backend_.steps.begin != nullptr;
-  const int64_t workspaces = branches ? members() : lanes.count();
+  const bool in_turn = !branches && 2 * members() <= lanes.count();
+  const int64_t workspaces = branches ? members() : in_turn ? 1 : lanes.count();
   for (int64_t i = 0; i < workspaces; ++i) WorkspaceOf(i);
   for (const auto& member : members_) member->StartTally(ComputeOn(backend_.device));
   if (branches)
     InRounds(updates, cancel, [&](int64_t n) { UpdateOnBranches(n); });
-  else if (2 * members() <= lanes.count())
+  else if (in_turn)
     InRounds(updates, cancel, [&](int64_t n) { UpdateInTurn(n); });
   else
     UpdateOnLanes(updates, lanes, cancel);
