@@ -181,13 +181,13 @@ async function bench(steps, emulated, asked) {
 
 /** One seed, and eight at once, which are to take less than eight times as long. */
 async function benchLearners(steps, emulated) {
+  const program = path.join(cmakeFolder, 'control_bench');
   const size = emulated
     ? ['--size', '32x32', '--updates', '2', '--rounds', '1']
     : ['--size', '256x256'];
   for (const algorithm of ['sac', 'h2o']) {
     for (const members of ['1', '8']) {
       const args = ['--device', 'cuda', '--algorithm', algorithm, '--members', members];
-      const program = path.join(cmakeFolder, 'control_bench');
       await steps.run(
         `bench: learners, ${algorithm}, ${members} at once`,
         program,

@@ -1,5 +1,6 @@
 // The units in which a learner reads what it is given: observations and rewards, scaled before networks
-// see them. Neither changes what is optimal; both change how soon an optimiser finds it.
+// see them. Scales change how soon an optimiser finds what is optimal, and not what that is; so does a
+// shift of rewards where no episode ends by what is done.
 import type { TransitionColumns } from './data/transitions.js';
 import type { LearnerOptions } from './learner-options.js';
 

@@ -1,10 +1,11 @@
 // An arm: an algorithm that learns under a gap, for all seeds at once.
-import type {
-  Algorithm,
-  DatasetKind,
-  DynamicsGap,
-  EnvId,
-  H2oOptions,
+import {
+  type Algorithm,
+  type DatasetKind,
+  type DynamicsGap,
+  type EnvId,
+  type H2oOptions,
+  usesDiscriminators,
 } from '../../control/index.js';
 import {
   type GapName,
@@ -15,6 +16,13 @@ import {
   type Task,
   gaps,
 } from './recipe.js';
+
+/** What of the changes the algorithm has a use for; others it would refuse. */
+export const changesFor = (
+  algorithm: Algorithm,
+  { discriminator, ...others }: LearnerChanges,
+): LearnerChanges =>
+  discriminator && usesDiscriminators(algorithm) ? { ...others, discriminator } : others;
 
 /** Data of the real system: its kind, and the part of it that is used. */
 export interface DataChoice {

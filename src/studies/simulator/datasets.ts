@@ -20,7 +20,7 @@ import { trainTeacher } from '../../control/data/teacher.js';
 import { builderDefaults } from '../../control/data/teacher.js';
 import { derivedSeed } from '../../data/random.js';
 import type { Artefact, StageContext, Stages } from '../study.js';
-import type { Arm } from './arms.js';
+import { type Arm, changesFor } from './arms.js';
 import type { DataRecipe, Locomotion, Task, WheelLeggedRecipe } from './recipe.js';
 
 export interface DatasetResult extends Readonly<Record<string, unknown>> {
@@ -79,14 +79,13 @@ const learnOnRobot = async (
   using evaluationEnv = await makeEnv('WheelLegged', options);
   const seed = derivedSeed(1, 'wheel-legged data', task);
   const { obsDim, actDim } = env.spec;
-  const { discriminator: _, ...told } = changes[task];
   using learner = createLearner({
     algorithm: 'sac',
     device: 'cpu',
     obsDim,
     actDim,
     ...sizes,
-    ...told,
+    ...changesFor('sac', changes[task]),
     seeds: [seed],
     capacity: dataSteps,
   });

@@ -1,10 +1,6 @@
 // The robot on wheels and legs: standing and moving, learned in a textbook model of it, tried on the
 // robot as it is met (another mass, delay, noise).
-import {
-  usesDiscriminators,
-  wheelLeggedReal,
-  wheelLeggedSimulator,
-} from '../../../control/index.js';
+import { wheelLeggedReal, wheelLeggedSimulator } from '../../../control/index.js';
 import type { Algorithm } from '../../../control/index.js';
 import { meanOf } from '../../../numbers.js';
 import { renderChart } from '../../../report/charts.js';
@@ -12,7 +8,7 @@ import type { ReportFigure } from '../../../report/report.js';
 import { above, below } from '../../signature.js';
 import type { Signature } from '../../signature.js';
 import type { Artefact } from '../../study.js';
-import { type Arm, algorithmNames } from '../arms.js';
+import { type Arm, algorithmNames, changesFor } from '../arms.js';
 import { curveData, learningFigure } from '../curves.js';
 import { ensembleExperiment, listOf, shareOf, signature } from '../ensemble.js';
 import type { Lab } from '../lab.js';
@@ -35,8 +31,6 @@ const onRobot = 'SAC on the robot itself';
 /** `label` is the algorithm's name, or that of SAC which learns on the robot. */
 const armOf = (recipe: WheelLeggedRecipe, task: Task, algorithm: Algorithm, label: string): Arm => {
   const { sizes, plan, actionRepeat, h2o } = recipe;
-  const { discriminator, ...learner } = recipe.learner[task];
-  const told = usesDiscriminators(algorithm) ? recipe.learner[task] : learner;
   return {
     name: `${label}, wheel-legged robot, ${task}`,
     algorithm,
@@ -47,7 +41,7 @@ const armOf = (recipe: WheelLeggedRecipe, task: Task, algorithm: Algorithm, labe
     real: wheelLeggedReal,
     sim: label === onRobot ? wheelLeggedReal : wheelLeggedSimulator,
     data: algorithm === 'sac' ? null : { kind: 'wheel-legged' },
-    learner: told,
+    learner: changesFor(algorithm, recipe.learner[task]),
     sizes,
     plan,
   };
