@@ -20,10 +20,17 @@ const allowed = readFileSync(path.join(root, 'cmake/cuda-spills.txt'), 'utf8')
 /** Instructions that the kernels of a source are written for; for other architectures they have no body. */
 const wanted = [
   {
-    source: /hopper_product\.cu$/,
+    source: /hopper_(product|activation_gradient)\.cu$/,
     kernel: /HopperProductKernel/,
     architecture: '90a',
-    instructions: ['HGMMA', 'UTMALDG'],
+    instructions: ['HGMMA', 'UTMALDG', 'USETMAXREG'],
+    readAhead: 8,
+  },
+  {
+    source: /(hopper_activation|hopper_head|head_slabs)\.cu$/,
+    kernel: /HopperProductKernel/,
+    architecture: '90a',
+    instructions: ['HGMMA', 'UTMALDG', 'USETMAXREG'],
   },
   {
     source: /hopper_attention\.cu$/,
@@ -107,6 +114,10 @@ const isOverlapped = (text, { name, newest }) => {
   return under.includes(name) && !behind.includes(name);
 };
 
+/** The most loads from global memory with no store between them. */
+const loadsAhead = (text) =>
+  Math.max(...text.split(/\bSTG\b/).map((part) => part.match(/\bLDG\b/g)?.length ?? 0));
+
 const missingInstructions = (kernels, source, architecture) =>
   wanted
     .filter((of) => of.source.test(source) && of.architecture === architecture)
@@ -119,6 +130,9 @@ const missingInstructions = (kernels, source, architecture) =>
           .map((name) => `${kernel}: has no ${name}`),
         ...(of.overlapped && !isOverlapped(text, of.overlapped)
           ? [`${kernel}: waits for products before its ${of.overlapped.name}`]
+          : []),
+        ...(of.readAhead && loadsAhead(text) < of.readAhead
+          ? [`${kernel}: stores before it has asked for what it reads next`]
           : []),
       ]);
     });

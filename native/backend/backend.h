@@ -23,7 +23,7 @@ namespace alignlab {
 
 struct ControlOperations;
 
-constexpr uint32_t kBackendAbi = 7;
+constexpr uint32_t kBackendAbi = 8;
 constexpr int64_t kPage = 64;  // tokens in one page of keys and values, counted from segment start
 
 // out[r] (+)= table[ids[r]].  table: dtype, (V, D), in panels when `panels`, else row-major.
@@ -199,6 +199,26 @@ struct ActivationBackwardArgs {
   Tensor d_x;    // dtype, shape of x
 };
 
+// `linear` and `activation` as one: up = x W^T + bias, out = act(up).
+struct LinearActivationArgs {
+  Activation kind;
+  Tensor x;           // dtype of the weight (T, in)
+  Weight weight;      // (F or 2F, in)
+  const float* bias;  // or null
+  Tensor up;          // dtype (T, F or 2F); data == null: nobody reads it
+  Tensor out;         // dtype (T, F)
+};
+// `linear_input_grad`, of a layer that reads an activation, and `activation_backward` as one, and
+// that activation once more: d_up from d_out = d_y W, which is not stored, and out = act(up).
+struct LinearInputGradActivationArgs {
+  Activation kind;
+  Tensor d_y;     // dtype of the weight (T, D)
+  Weight weight;  // (D, F)
+  Tensor up;      // dtype (T, F or 2F)
+  Tensor out;     // dtype (T, F)
+  Tensor d_up;    // dtype, shape of up
+};
+
 // Log-probability and entropy under softmax(hidden W^T), over slabs of the vocabulary; (R, V) is
 // never stored unless `logits` is given (decoding asks for it, a few rows).
 // lse[r] = log sum_v exp z;  logprob[r] = z[target] - lse;  entropy[r] = lse - sum_v p z.
@@ -313,6 +333,11 @@ struct Operations {
   void (*axpby)(void* device, float a, const float* x, float b, float* y, int64_t n);
   // Multiply-adds on registers alone, on all threads; returns how many operations: the ruler.
   int64_t (*burn)(void* device, DType dtype, int64_t rounds);
+
+  // Two operations as one, where a device saves the way through memory between them. False: it has
+  // no such kernel for these, nothing was written, and the caller asks for the two. Null: never.
+  bool (*linear_activation)(void* device, const LinearActivationArgs&);
+  bool (*linear_input_grad_activation)(void* device, const LinearInputGradActivationArgs&);
 };
 
 // Memory of the device, and copies, in the order of the operations.

@@ -28,8 +28,7 @@ template <bool kWide>
 __device__ inline Four LoadFour(const uint16_t* x, int64_t left) {
   if constexpr (kWide) {
     const uint2 pairs = *reinterpret_cast<const uint2*>(x);
-    return {{FloatOfBits(pairs.x << 16), FloatOfBits(pairs.x & 0xffff0000u),
-             FloatOfBits(pairs.y << 16), FloatOfBits(pairs.y & 0xffff0000u)}};
+    return {{LowBf16(pairs.x), HighBf16(pairs.x), LowBf16(pairs.y), HighBf16(pairs.y)}};
   } else {
     Four four;
     for (int i = 0; i < 4; ++i) four.v[i] = i < left ? FloatOfBf16(x[i]) : 0.0f;

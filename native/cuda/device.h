@@ -31,8 +31,9 @@ bool IsOff(const char* variable);
 class Device {
  public:
   // Exact: a row's bits do not depend on its batch. Else large products go to cuBLASLt, where the
-  // machine has it, or else to Hopper's instructions, where the device has them, and attention of
-  // long runs to these in any case; ALIGNLAB_CUDA_HOPPER=off does without them. An exact device
+  // machine has it, or else to Hopper's instructions, where the device has them; products with an
+  // activation, which cuBLASLt would leave to a kernel of its own, and attention of long runs go to
+  // these in any case. ALIGNLAB_CUDA_HOPPER=off does without them. An exact device
   // does without them until a GPU has shown two things: that their results depend neither on a
   // tile's width nor on a row's place in it, and that they round like the m16n8k16 products of
   // attention and of small batches.

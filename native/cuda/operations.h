@@ -21,6 +21,8 @@ void AdamWSplit(void* device, const AdamWArgs& args, SplitWeight weight);
 void Linear(void* device, const LinearArgs& args);
 void LinearInputGrad(void* device, const LinearInputGradArgs& args);
 void LinearWeightGrad(void* device, const LinearWeightGradArgs& args);
+bool LinearActivation(void* device, const LinearActivationArgs& args);
+bool LinearInputGradActivation(void* device, const LinearInputGradActivationArgs& args);
 void Head(void* device, const HeadArgs& args);
 void HeadBackward(void* device, const HeadBackwardArgs& args);
 void HeadKl(void* device, const HeadKlArgs& args);

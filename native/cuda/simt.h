@@ -52,6 +52,9 @@ __host__ __device__ inline uint32_t PackBf16(float low, float high) {
 #endif
 }
 
+__host__ __device__ inline float LowBf16(uint32_t pair) { return FloatOfBits(pair << 16); }
+__host__ __device__ inline float HighBf16(uint32_t pair) { return FloatOfBits(pair & 0xffff0000u); }
+
 // An element of a tensor of either compute type, as f32.
 __device__ inline float LoadElement(const float* x) { return *x; }
 __device__ inline float LoadElement(const uint16_t* x) { return FloatOfBf16(*x); }

@@ -36,6 +36,8 @@ constexpr Operations kOperations = {
     .sum_squares = SumSquares,
     .axpby = Axpby,
     .burn = Burn,
+    .linear_activation = LinearActivation,
+    .linear_input_grad_activation = LinearInputGradActivation,
 };
 
 constexpr ControlOperations kControl = {

@@ -66,10 +66,43 @@ void Transformer::Linear(int weight, int bias, Tensor x, Tensor y, bool accumula
 }
 
 void Transformer::LinearBackward(int weight, int bias, Tensor d_y, Tensor x, Tensor d_x) {
+  LinearWeightGrad(weight, bias, d_y, x);
+  LinearInputGrad(weight, d_y, d_x);
+}
+
+void Transformer::LinearWeightGrad(int weight, int bias, Tensor d_y, Tensor x) {
+  backend_.ops.linear_weight_grad(backend_.device, {d_y, x, parameters_.GradientMatrix(weight),
+                                                    parameters_.GradientVector(bias)});
+}
+
+void Transformer::LinearInputGrad(int weight, Tensor d_y, Tensor d_x) {
+  backend_.ops.linear_input_grad(backend_.device,
+                                 {d_y, parameters_.ForCompute(weight), d_x, false});
+}
+
+void Transformer::Up(const LayerSlots& s, const BlockActivations& b, const Activations& a) {
   const auto& ops = backend_.ops;
-  ops.linear_weight_grad(backend_.device, {d_y, x, parameters_.GradientMatrix(weight),
-                                           parameters_.GradientVector(bias)});
-  ops.linear_input_grad(backend_.device, {d_y, parameters_.ForCompute(weight), d_x, false});
+  const Activation kind = config_.activation;
+  const Tensor kept = a.keep == Keep::kNothing ? Tensor{} : b.up;
+  if (ops.linear_activation &&
+      ops.linear_activation(backend_.device, {kind, a.normed, parameters_.ForCompute(s.up),
+                                              parameters_.Vector(s.up_bias), kept, a.gated}))
+    return;
+  Linear(s.up, s.up_bias, a.normed, b.up);
+  ops.activation(backend_.device, {kind, b.up, a.gated});
+}
+
+void Transformer::UpBackward(const LayerSlots& s, const BlockActivations& b, const Activations& a,
+                             Tensor d_out, const BackwardBuffers& g) {
+  const auto& ops = backend_.ops;
+  const Activation kind = config_.activation;
+  if (ops.linear_input_grad_activation &&
+      ops.linear_input_grad_activation(
+          backend_.device, {kind, d_out, parameters_.ForCompute(s.down), b.up, a.gated, g.d_up}))
+    return;
+  ops.activation(backend_.device, {kind, b.up, a.gated});
+  LinearInputGrad(s.down, d_out, g.d_gated);
+  ops.activation_backward(backend_.device, {kind, b.up, g.d_gated, g.d_up});
 }
 
 KvPages Transformer::PagesOf(const KvStore& kv, int64_t layer) const {
@@ -166,8 +199,7 @@ void Transformer::Block(int64_t layer, const TokenBatch& batch, const KvStore& k
     if (b.x_mid.data) Copy(a.x, b.x_mid);
     Norm(s.norm2, s.norm2_bias, a.x, a.normed);
   }
-  Linear(s.up, s.up_bias, a.normed, b.up);
-  ops.activation(backend_.device, {config_.activation, b.up, a.gated});
+  Up(s, b, a);
   Linear(s.down, s.down_bias, a.gated, a.x, true);
 }
 
@@ -210,10 +242,8 @@ void Transformer::BlockBackward(int64_t layer, const TokenBatch& batch, const Kv
 
 void Transformer::MlpBackward(const LayerSlots& s, const BlockActivations& b, const Activations& a,
                               Tensor d_out, Tensor d_x, const BackwardBuffers& g) {
-  const auto& ops = backend_.ops;
-  ops.activation(backend_.device, {config_.activation, b.up, a.gated});
-  LinearBackward(s.down, s.down_bias, d_out, a.gated, g.d_gated);
-  ops.activation_backward(backend_.device, {config_.activation, b.up, g.d_gated, g.d_up});
+  UpBackward(s, b, a, d_out, g);
+  LinearWeightGrad(s.down, s.down_bias, d_out, a.gated);
   const Tensor x_mid = Restore(b.x_mid, a.x);
   Norm(s.norm2, s.norm2_bias, x_mid, a.normed, g.stats);
   LinearBackward(s.up, s.up_bias, g.d_up, a.normed, g.d_normed);

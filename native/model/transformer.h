@@ -104,7 +104,14 @@ class Transformer {
   void Norm(int weight, int bias, Tensor x, Tensor y, float* stats = nullptr);
   void NormBackward(int weight, int bias, Tensor d_y, Tensor x, const float* stats, Tensor d_x);
   void Linear(int weight, int bias, Tensor x, Tensor y, bool accumulate = false);
+  // The MLP up to what `down` reads: a.gated from a.normed.
+  void Up(const LayerSlots& s, const BlockActivations& b, const Activations& a);
+  // And back: g.d_up and, once more, a.gated from the gradient of what `down` gave.
+  void UpBackward(const LayerSlots& s, const BlockActivations& b, const Activations& a,
+                  Tensor d_out, const BackwardBuffers& g);
   void LinearBackward(int weight, int bias, Tensor d_y, Tensor x, Tensor d_x);
+  void LinearWeightGrad(int weight, int bias, Tensor d_y, Tensor x);
+  void LinearInputGrad(int weight, Tensor d_y, Tensor d_x);
   void Copy(Tensor from, Tensor to) { backend_.ops.convert(backend_.device, from, to); }
   // A kept residual stream as the norms' backward pass reads it: f32, in `scratch` if need be.
   Tensor Restore(Tensor kept, Tensor scratch);

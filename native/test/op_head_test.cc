@@ -13,6 +13,8 @@ struct Shape {
 // Vocabularies below a panel, with a tail, of several slabs.
 constexpr Shape kShapes[] = {{0, 16, 20}, {1, 8, 1},      {1, 64, 17},    {3, 33, 100},
                              {7, 64, 64}, {40, 48, 5003}, {70, 100, 900}, {3, 16, 16500}};
+// Rows that Hopper's instructions take; one tile and several, with tails in both directions.
+constexpr Shape kHopperShapes[] = {{1, 64, 17}, {40, 48, 5003}, {130, 104, 900}};
 
 std::string Label(DType dtype, const Shape& s) {
   return std::string(Name(dtype)) + " " + std::to_string(s.rows) + "x" + std::to_string(s.width) +
@@ -68,55 +70,56 @@ struct HeadCase {
 // vocabulary in f32 partial sums: 1e-5 is about 10 units in the last place of a log-probability.
 constexpr Tolerance kLogScale = {2e-5, 2e-6};
 
-void TestHead() {
-  for (const Shape& shape : kShapes)
-    for (DType dtype : kComputeTypes) {
-      HeadCase expected(dtype, shape, 4, 31);
-      reference::Head(expected.Forward(true));
-      reference::HeadKl(expected.Kl());
-      OnEveryBackend([&](const Backend& backend) {
-        const Context context("head " + Label(dtype, shape));
-        HeadCase actual(dtype, shape, 4, 31);
-        backend.ops.head(backend.device, actual.Forward(true));
-        ExpectClose("logprob", actual.logprob, expected.logprob, kLogScale);
-        ExpectClose("entropy", actual.entropy, expected.entropy, kLogScale);
-        ExpectClose("lse", actual.lse, expected.lse, kLogScale);
-        ExpectClose("logits", actual.logits, expected.logits, kLogScale);
-        backend.ops.head_kl(backend.device, actual.Kl());
-        ExpectClose("kl", actual.kl, expected.kl, kLogScale);
-        HeadKlArgs itself = actual.Kl();
-        itself.hidden_q = itself.hidden_p;
-        itself.weight_q = itself.weight_p;
-        backend.ops.head_kl(backend.device, itself);
-        for (float kl : actual.kl) EXPECT(kl == 0);  // equal logits, equal sums: nothing is left
-      });
-    }
+// on_backends(check) calls check(backend) for each that is tested.
+template <class OnBackends>
+void TestForward(const Shape& shape, int64_t gap, const OnBackends& on_backends) {
+  for (DType dtype : kComputeTypes) {
+    HeadCase expected(dtype, shape, gap, 31);
+    reference::Head(expected.Forward(true));
+    reference::HeadKl(expected.Kl());
+    on_backends([&](const Backend& backend) {
+      const Context context("head " + Label(dtype, shape));
+      HeadCase actual(dtype, shape, gap, 31);
+      backend.ops.head(backend.device, actual.Forward(true));
+      ExpectClose("logprob", actual.logprob, expected.logprob, kLogScale);
+      ExpectClose("entropy", actual.entropy, expected.entropy, kLogScale);
+      ExpectClose("lse", actual.lse, expected.lse, kLogScale);
+      ExpectClose("logits", actual.logits, expected.logits, kLogScale);
+      backend.ops.head_kl(backend.device, actual.Kl());
+      ExpectClose("kl", actual.kl, expected.kl, kLogScale);
+      HeadKlArgs itself = actual.Kl();
+      itself.hidden_q = itself.hidden_p;
+      itself.weight_q = itself.weight_p;
+      backend.ops.head_kl(backend.device, itself);
+      for (float kl : actual.kl) EXPECT(kl == 0);  // equal logits, equal sums: nothing is left
+    });
+  }
 }
 
-void TestHeadBackward() {
-  for (const Shape& shape : kShapes)
-    for (DType dtype : kComputeTypes)
-      for (bool with_entropy : {false, true}) {
-        HeadCase expected(dtype, shape, 3, 32);
-        reference::HeadBackward(expected.Backward(with_entropy, true));
-        OnEveryBackend([&](const Backend& backend) {
-          const Context context("head backward " + Label(dtype, shape));
-          HeadCase actual(dtype, shape, 3, 32);
-          backend.ops.head(backend.device, actual.Forward(false));
-          backend.ops.head_backward(backend.device, actual.Backward(with_entropy, true));
-          // In bf16 dz itself is rounded to bf16 for the matrix product: 2^-9 of each term, and
-          // terms of size 2 in all.
-          const Tolerance sums =
-              dtype == DType::kF32 ? Tolerance{2e-5, 1e-5} : Tolerance{2e-2, kBf16Unit};
-          ExpectClose("d_hidden", actual.d_hidden, expected.d_hidden, sums);
-          ExpectClose("d_weight", actual.d_weight, expected.d_weight, sums);
-          EXPECT(actual.d_weight.PaddingZero());
-          HeadCase frozen(dtype, shape, 3, 32);  // without d_weight: the same d_hidden
-          backend.ops.head(backend.device, frozen.Forward(false));
-          backend.ops.head_backward(backend.device, frozen.Backward(with_entropy, false));
-          EXPECT(frozen.d_hidden == actual.d_hidden);
-        });
-      }
+template <class OnBackends>
+void TestBackward(const Shape& shape, int64_t gap, const OnBackends& on_backends) {
+  for (DType dtype : kComputeTypes)
+    for (bool with_entropy : {false, true}) {
+      HeadCase expected(dtype, shape, gap, 32);
+      reference::HeadBackward(expected.Backward(with_entropy, true));
+      on_backends([&](const Backend& backend) {
+        const Context context("head backward " + Label(dtype, shape));
+        HeadCase actual(dtype, shape, gap, 32);
+        backend.ops.head(backend.device, actual.Forward(false));
+        backend.ops.head_backward(backend.device, actual.Backward(with_entropy, true));
+        // In bf16 dz itself is rounded to bf16 for the matrix product: 2^-9 of each term, and
+        // terms of size 2 in all.
+        const Tolerance sums =
+            dtype == DType::kF32 ? Tolerance{2e-5, 1e-5} : Tolerance{2e-2, kBf16Unit};
+        ExpectClose("d_hidden", actual.d_hidden, expected.d_hidden, sums);
+        ExpectClose("d_weight", actual.d_weight, expected.d_weight, sums);
+        EXPECT(actual.d_weight.PaddingZero());
+        HeadCase frozen(dtype, shape, gap, 32);  // without d_weight: the same d_hidden
+        backend.ops.head(backend.device, frozen.Forward(false));
+        backend.ops.head_backward(backend.device, frozen.Backward(with_entropy, false));
+        EXPECT(frozen.d_hidden == actual.d_hidden);
+      });
+    }
 }
 
 // The promise that sampler, scorer and training forward rest on: a row's numbers do not depend on
@@ -182,12 +185,24 @@ void TestThreads() {
 }  // namespace
 
 int main() {
-  TestHead();
-  TestHeadBackward();
+  for (const Shape& shape : kShapes) {
+    TestForward(shape, 4, [](const auto& check) { OnEveryBackend(check); });
+    TestBackward(shape, 3, [](const auto& check) { OnEveryBackend(check); });
+  }
+  for (const Shape& shape : kHopperShapes) {
+    const auto by_hopper = [](const auto& check) {
+      OnEmulatedCuda(cuda::HopperUse::kAlways, check);
+    };
+    TestForward(shape, 8, by_hopper);
+    TestBackward(shape, 8, by_hopper);
+  }
   OnEveryInstructionSet([](const Backend& cpu) { TestRowsAlone(cpu, {40, 100, 3001}); });
   OnEveryBackend([](const Backend& backend) {
     TestRowsAlone(backend, {40, 32, 700});  // rows of whole 16 bytes, in f32 and in bf16
     TestRowsAlone(backend, {5, 33, 300});
+  });
+  OnEmulatedCuda(cuda::HopperUse::kAlways, [](const Backend& backend) {
+    TestRowsAlone(backend, {40, 32, 700});
   });
   TestThreads();
   return Report();

@@ -49,6 +49,8 @@ const Operations ALIGNLAB_TABLE = {
     .sum_squares = SumSquares,
     .axpby = Axpby,
     .burn = Burn,
+    .linear_activation = nullptr,
+    .linear_input_grad_activation = nullptr,
 };
 
 }  // namespace alignlab

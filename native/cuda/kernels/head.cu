@@ -1,8 +1,8 @@
-// Head: a product's tiles leave a few sums for each row and 128 columns of the vocabulary; a second
-// kernel merges them. The columns of a tile are the same for one row and for thousands, so a row's
-// log-probability has the same bits in decoding, scoring and training.
-#include "cuda/kernels/linear.h"
-#include "cuda/kernels/vocabulary_sums.h"
+// Head: a product's tiles leave a few sums for each row and 128 columns of the vocabulary (256 by
+// Hopper's instructions); a second kernel merges them. On an exact device the columns of a tile are
+// the same for one row and for thousands, so a row's log-probability has the same bits in decoding,
+// scoring and training.
+#include "cuda/kernels/head.h"
 #include "cuda/operations.h"
 
 namespace alignlab::cuda {
@@ -30,29 +30,24 @@ constexpr int kStages = 4;
 // from 4 columns by 8 rows, in different banks.
 constexpr int kStride = kColumns + 8;
 struct ToShared {
+  static constexpr bool pairs = true;
   float* z;
   struct OutputRow {
+    static constexpr bool kOnlyPairs = false;
+    struct Held {};
     float* z;
     __device__ __forceinline__ void One(int64_t col, float x) const { z[col] = x; }
-    __device__ __forceinline__ void Pair(int64_t col, float x, float y) const {
-      *reinterpret_cast<float2*>(z + col) = {x, y};
+    __device__ __forceinline__ Held Read(int64_t) const { return {}; }
+    __device__ __forceinline__ void Pair(int64_t col, float2 logits, Held) const {
+      *reinterpret_cast<float2*>(z + col) = logits;
     }
   };
   __device__ __forceinline__ OutputRow Row(int64_t row) const { return {z + row * kStride}; }
 };
 
-struct HeadOutputs {
-  VocabularySums* sums;  // (m, tiles)
-  int64_t tiles;
-  const int32_t* targets;  // or null
-  float* logprob;          // gets the target's logit
-  float* logits;           // or null
-  int64_t logits_stride;
-};
-
-// By a warp: z holds the row's logits from column `col` on, `cols` of them.
-__device__ __forceinline__ void FinishRow(const HeadOutputs& out, const float* z, int64_t row,
-                                          int64_t col, int cols) {
+// By a warp: z holds the row's logits from column `col` on, `cols` of them; `sums` are its own.
+__device__ __forceinline__ void FinishRow(const HeadOutputs& out, VocabularySums* sums,
+                                          const float* z, int64_t row, int64_t col, int cols) {
   constexpr int kPerLane = kColumns / kWarp;
   const int lane = int(threadIdx.x) % kWarp;
   float of_lane[kPerLane], most = -kInfinity;
@@ -75,7 +70,7 @@ __device__ __forceinline__ void FinishRow(const HeadOutputs& out, const float* z
   s = WarpSum(s);
   t = WarpSum(t);
   if (lane > 0) return;
-  out.sums[row * out.tiles + col / kColumns] = {m, s, t, 0};
+  sums[col / kColumns] = {m, s, t, 0};
   if (!out.targets) return;
   const int64_t target = out.targets[row] - col;
   if (target >= 0 && target < cols) out.logprob[row] = z[target];
@@ -90,10 +85,10 @@ __global__ void __launch_bounds__(Tile::kThreads, kBlocksAtLeast<Tile>)
   float* z = reinterpret_cast<float*>(DynamicShared());
   tile.Emit(0, 0, Tile::kRows, Tile::kCols, ToShared{z});
   __syncthreads();
-  const int64_t rest = of.n - at.col, rows = of.m - at.row;
+  const int64_t rest = of.n - at.col, rows = of.m - at.row, tiles = CeilDiv(of.n, kColumns);
   const int cols = rest < kColumns ? int(rest) : kColumns;
   for (int r = int(threadIdx.x) / kWarp; r < Tile::kRows && r < rows; r += Tile::kThreads / kWarp)
-    FinishRow(out, z + r * kStride, at.row + r, at.col, cols);
+    FinishRow(out, out.sums + (at.row + r) * tiles, z + r * kStride, at.row + r, at.col, cols);
 }
 
 constexpr int kMergeThreads = 128;
@@ -122,8 +117,11 @@ void LaunchHead(Device& device, const Operands<T>& of, const HeadOutputs& out) {
          kPieces > kLogits ? kPieces : kLogits, of, out);
 }
 
+// Tiles along the vocabulary.
 template <class T>
-void RunTiles(Device& device, const Operands<T>& of, const HeadOutputs& out) {
+int64_t RunTiles(Device& device, const Operands<T>& of, const HeadOutputs& out) {
+  if constexpr (std::is_same_v<T, uint16_t>)
+    if (const int64_t tiles = HeadByHopper(device, of, out)) return tiles;
   using Tiles = HeadTilesFor<T>;
   if (!of.a.Aligned() || !of.b.Aligned())
     LaunchHead<typename Tiles::Small, false>(device, of, out);
@@ -131,24 +129,26 @@ void RunTiles(Device& device, const Operands<T>& of, const HeadOutputs& out) {
     LaunchHead<typename Tiles::Small, true>(device, of, out);
   else
     LaunchHead<typename Tiles::Large, true>(device, of, out);
+  return CeilDiv(of.n, kColumns);
 }
 
 template <class T>
 void RunHead(Device& device, const HeadArgs& args) {
-  const int64_t all = args.hidden.rows, tiles = CeilDiv(args.weight.out, kColumns);
+  const int64_t all = args.hidden.rows;
   const bool scored = args.targets && args.logprob;
   const int32_t* targets = scored ? device.Stage(args.targets, all) : nullptr;
-  auto* sums = device.Scratch<VocabularySums>((all < kChunk ? all : kChunk) * tiles);
+  auto* sums = device.Scratch<VocabularySums>((all < kChunk ? all : kChunk) *
+                                              CeilDiv(args.weight.out, kColumns));
   for (int64_t first = 0; first < all; first += kChunk) {
     const int64_t rows = all - first < kChunk ? all - first : kChunk;
     MatrixView<T> hidden = ViewOf<T>(args.hidden);
     hidden.data += first * hidden.stride;
     hidden.rows = rows;
-    HeadOutputs out{sums, tiles, nullptr, nullptr, nullptr, args.logits.stride};
+    HeadOutputs out{sums, nullptr, nullptr, nullptr, args.logits.stride};
     if (scored) out.targets = targets + first, out.logprob = args.logprob + first;
     if (args.logits.data) out.logits = args.logits.f32() + first * out.logits_stride;
-    RunTiles<T>(device, {hidden, ViewOf<T>(args.weight), rows, args.weight.out, args.weight.in},
-                out);
+    const int64_t tiles = RunTiles<T>(
+        device, {hidden, ViewOf<T>(args.weight), rows, args.weight.out, args.weight.in}, out);
     Launch(device, MergeTiles, {CeilDiv(rows, kMergeThreads / kWarp)}, kMergeThreads, 0, sums,
            tiles, rows, args.lse + first, args.entropy ? args.entropy + first : nullptr,
            out.logprob);

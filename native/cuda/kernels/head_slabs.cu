@@ -1,5 +1,5 @@
 // HeadBackward and HeadKl: logits again, a slab of the vocabulary at a time.
-#include "cuda/kernels/linear.h"
+#include "cuda/kernels/hopper_product_kernel.h"
 #include "cuda/kernels/vocabulary_sums.h"
 #include "cuda/operations.h"
 
@@ -24,6 +24,7 @@ MatrixView<T> RowsOf(MatrixView<T> of, int64_t first, int64_t rows) {
 // Turns the logits of a slab into their gradients: dz of backend.h, and 0 past the vocabulary.
 template <class T>
 struct StoreLogitGrads {
+  static constexpr bool pairs = true;
   T* to;                   // (rows, stride), stride even
   int64_t stride, first;   // first: the slab's first column
   int64_t cols;            // of the slab
@@ -33,6 +34,8 @@ struct StoreLogitGrads {
   const float *lse, *entropy;
 
   struct OutputRow {
+    static constexpr bool kOnlyPairs = false;
+    struct Held {};
     T* to;
     int64_t cols, target;  // target: in the slab, or outside of it
     float lse, of_logprob, of_entropy, entropy;
@@ -46,8 +49,9 @@ struct StoreLogitGrads {
     __device__ __forceinline__ void One(int64_t col, float z) const {
       StoreElement(to + col, Grad(col, z));
     }
-    __device__ __forceinline__ void Pair(int64_t col, float x, float y) const {
-      const float of_x = Grad(col, x), of_y = Grad(col + 1, y);
+    __device__ __forceinline__ Held Read(int64_t) const { return {}; }
+    __device__ __forceinline__ void Pair(int64_t col, float2 logits, Held) const {
+      const float of_x = Grad(col, logits.x), of_y = Grad(col + 1, logits.y);
       if constexpr (sizeof(T) == 4)
         *reinterpret_cast<float2*>(to + col) = {of_x, of_y};
       else
@@ -65,6 +69,18 @@ struct StoreLogitGrads {
   }
 };
 
+template <class T>
+void LogitGrads(Device& device, const Operands<T>& of, const StoreLogitGrads<T>& store) {
+  if constexpr (std::is_same_v<T, uint16_t>) {
+    using Narrow = HopperPiece<Along::kDepth, 128>;
+    using Wide = HopperPiece<Along::kDepth, 256>;
+    if (MultiplyByHopperTiles<HopperTile<Narrow, Narrow>, HopperTile<Narrow, Wide>>(device, of,
+                                                                                    store))
+      return;
+  }
+  MultiplyByTiles<Along::kDepth, Along::kDepth>(device, of, store);
+}
+
 // One chunk of rows against one slab. dz has whole chunks of 16 bytes, zero past the slab, so that
 // its products need no slow path.
 template <class T>
@@ -74,8 +90,7 @@ void BackwardSlab(Device& device, const HeadBackwardArgs& args, const MatrixView
   const int64_t rows = hidden.rows, padded = RoundUp(store.cols, 8);
   const MatrixView<T> slab = RowsOf(ViewOf<T>(w), store.first, store.cols);
   const MatrixView<T> dz{store.to, rows, padded, store.stride};
-  MultiplyByTiles<Along::kDepth, Along::kDepth>(
-      device, Operands<T>{hidden, slab, rows, padded, w.in}, store);
+  LogitGrads<T>(device, {hidden, slab, rows, padded, w.in}, store);
   InputGradProduct<T>(device, {dz, slab, rows, w.in, padded}, {d_hidden, nullptr, store.first > 0});
   if (!args.d_weight.data) return;
   const Tensor d_slab{args.d_weight.f32() + store.first * w.in, DType::kF32, store.cols, w.in,

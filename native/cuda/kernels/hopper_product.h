@@ -5,8 +5,7 @@
 
 namespace alignlab::cuda {
 
-// False when the device does not use them or they do not take the operands (BoxedMatrix::Fits);
-// then nothing was written.
+// False as MultiplyByHopperTiles says it (hopper_product_kernel.h).
 template <Along kA, Along kB>
 bool MultiplyByHopper(Device& device, const Operands<uint16_t>& of, const StoreOutputs& to);
 

@@ -12,15 +12,17 @@ constexpr int kHopperDepth = kBoxCols;  // terms of a stage
 
 // An operand's part of a stage: kWidth outputs by kHopperDepth terms. Rows along the depth are one
 // box; rows along the outputs are boxes of 64 outputs by all terms, one after the other.
-template <Along kAlong, int kWidth>
+template <Along kAlong, int kWidth_>
 struct HopperPiece {
+  using Source = TensorMap;
+  static constexpr int kWidth = kWidth_;
   static constexpr bool kAcross = kAlong == Along::kOutput;
   static constexpr int kBytes = kWidth * kBoxLine;
   static constexpr int kBoxRows = kAcross ? kHopperDepth : kWidth;
   static constexpr int kBoxBytes = kBoxRows * kBoxLine;
   static_assert(kWidth % kBoxCols == 0 && kBoxRows <= 256);
 
-  __device__ __forceinline__ static void Copy(char* to, const TensorMap& from, int output, int term,
+  __device__ __forceinline__ static void Copy(char* to, const Source& from, int output, int term,
                                               uint64_t* barrier) {
     if constexpr (kAcross) {
       for (int i = 0; i < kWidth / kBoxCols; ++i)
@@ -41,13 +43,32 @@ struct HopperPiece {
   }
 };
 
-template <int kCols_, Along kAlongA, Along kAlongB>
+// Two outputs for each: kWidth / 2 rows along the depth, and the rows `apart` after them.
+struct PairedRows {
+  TensorMap map;
+  int apart;
+};
+template <int kWidth_>
+struct PairedPiece : HopperPiece<Along::kDepth, kWidth_ / 2> {
+  using Source = PairedRows;
+  using Half = HopperPiece<Along::kDepth, kWidth_ / 2>;
+  static constexpr int kWidth = kWidth_, kBytes = 2 * Half::kBytes;
+
+  __device__ __forceinline__ static void Copy(char* to, const Source& from, int output, int term,
+                                              uint64_t* barrier) {
+    Half::Copy(to, from.map, output, term, barrier);
+    Half::Copy(to + Half::kBytes, from.map, output + from.apart, term, barrier);
+  }
+};
+
+template <class PieceA_, class PieceB_>
 struct HopperTile {
-  static constexpr int kRows = 128, kCols = kCols_, kStages = 4;
+  using PieceA = PieceA_;
+  using PieceB = PieceB_;
+  static constexpr int kRows = PieceA::kWidth, kCols = PieceB::kWidth, kStages = 4;
   static constexpr int kGroups = 2;  // that multiply, 64 rows each
+  static_assert(kRows == kGroups * 64);
   static constexpr int kThreads = (1 + kGroups) * kWarpgroup;
-  using PieceA = HopperPiece<kAlongA, kRows>;
-  using PieceB = HopperPiece<kAlongB, kCols>;
   static constexpr int kStageBytes = PieceA::kBytes + PieceB::kBytes;
   static constexpr int kSharedBytes =
       kBoxPattern + kStages * kStageBytes + 2 * kStages * int(sizeof(uint64_t));
@@ -80,9 +101,10 @@ struct HopperTile {
 
   // One thread: all steps of the tile whose first output is `tile`, each as soon as its stage is
   // empty. The first time around stages are: no phase of theirs is over, so parity 1 does not wait.
-  __device__ __forceinline__ static void Copy(const Ring& ring, RingPlace& at, const TensorMap& a,
-                                              const TensorMap& b, const TilePlace& tile,
-                                              int steps) {
+  __device__ __forceinline__ static void Copy(const Ring& ring, RingPlace& at,
+                                              const typename PieceA::Source& a,
+                                              const typename PieceB::Source& b,
+                                              const TilePlace& tile, int steps) {
     ALIGNLAB_KEEP_LOOP
     for (int step = 0; step < steps; ++step, at.Next(kStages)) {
       WaitBarrier(ring.empty + at.stage, at.parity ^ 1);
@@ -125,22 +147,48 @@ struct HopperTile {
   template <class Epilogue>
   __device__ __forceinline__ void Emit(const TilePlace& tile, int64_t rows, int64_t cols,
                                        const Epilogue& epilogue) const {
+    EmitRows<kCols>(tile, rows, cols, epilogue, [&](int at) -> float2 {
+      return {sum[at], sum[at + 1]};
+    });
+  }
+
+ protected:
+  // A thread has two rows, i < 2, and of these the columns FirstCol() + 8 j and the next: sums
+  // 4 j + 2 i and the next.
+  __device__ __forceinline__ static int64_t RowOf(const TilePlace& tile, int i) {
     const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) % kWarpgroup / kWarp;
+    return tile.row + FirstRow() + 16 * warp + 8 * i + lane / 4;
+  }
+  __device__ __forceinline__ static int FirstCol() { return 2 * int(threadIdx.x % 4); }
+
+  // pair(at): what is given of the columns whose sums are at and at + 1, columns before kUntil.
+  template <int kUntil, class Epilogue, class Pair>
+  __device__ __forceinline__ void EmitRows(const TilePlace& tile, int64_t rows, int64_t cols,
+                                           const Epilogue& epilogue, const Pair& pair) const {
     ALIGNLAB_UNROLL
     for (int i = 0; i < 2; ++i) {
-      const int64_t r = tile.row + FirstRow() + 16 * warp + 8 * i + lane / 4;
+      const int64_t r = RowOf(tile, i);
       if (r >= rows) continue;
-      const auto out = epilogue.Row(r);
-      ALIGNLAB_UNROLL
-      for (int j = 0; j < kCols / 8; ++j) {
-        const int64_t c = tile.col + 8 * j + 2 * (lane % 4);
-        const float x = sum[4 * j + 2 * i], y = sum[4 * j + 2 * i + 1];
-        if (c + 1 < cols)
-          out.Pair(c, x, y);
-        else if (c < cols)
-          out.One(c, x);
-      }
+      EmitRow<kUntil / 8>(epilogue.Row(r), epilogue.pairs, tile.col, cols,
+                          [&](int j) { return pair(4 * j + 2 * i); });
     }
+  }
+};
+
+// x times rows of two halves: a tile of kCols columns has both outputs of each in one thread.
+template <int kCols_>
+struct PairedTile : HopperTile<HopperPiece<Along::kDepth, 128>, PairedPiece<2 * kCols_>> {
+  static constexpr int kCols = kCols_;
+
+  // A pair is {x, y, z, w}: x, y of columns c and c + 1 in the first half, z, w in the second.
+  template <class Epilogue>
+  __device__ __forceinline__ void Emit(const TilePlace& tile, int64_t rows, int64_t cols,
+                                       const Epilogue& epilogue) const {
+    const auto& sum = this->sum;
+    this->template EmitRows<kCols>(tile, rows, cols, epilogue, [&](int at) -> float4 {
+      constexpr int kSecond = kCols / 2;
+      return {sum[at], sum[at + 1], sum[at + kSecond], sum[at + kSecond + 1]};
+    });
   }
 };
 

@@ -5,13 +5,18 @@
 
 namespace alignlab::cuda {
 
+// Whether two neighbours from an even column on are aligned.
+inline bool InPairs(const Tensor& t) {
+  return t.stride % 2 == 0 && reinterpret_cast<uintptr_t>(t.data) % (2 * SizeOf(t.dtype)) == 0;
+}
+
 // Writes an output, with a bias and what is there already.
 struct StoreOutputs {
   void* to;
   int64_t stride;
-  const float* bias;  // or null
-  bool bf16, accumulate;
-  bool pairs;  // whether two neighbours from an even column on are aligned
+  const float* bias;      // or null
+  bool bf16, accumulate;  // accumulate: f32 only
+  bool pairs;             // InPairs
 
   StoreOutputs(const Tensor& y, const float* bias, bool accumulate)
       : to(y.data),
@@ -19,45 +24,46 @@ struct StoreOutputs {
         bias(bias),
         bf16(y.dtype == DType::kBF16),
         accumulate(accumulate),
-        pairs(y.stride % 2 == 0 &&
-              reinterpret_cast<uintptr_t>(y.data) % (2 * SizeOf(y.dtype)) == 0) {}
+        pairs(InPairs(y)) {}
 
   struct OutputRow {
+    static constexpr bool kOnlyPairs = false;
+    struct Held {
+      float2 bias, before;
+    };
     const StoreOutputs& store;
     int64_t at;
 
-    __device__ __forceinline__ float Biased(int64_t col, float x) const {
-      return store.bias ? x + store.bias[col] : x;
+    __device__ __forceinline__ float* F32(int64_t col) const {
+      return static_cast<float*>(store.to) + at + col;
+    }
+    __device__ __forceinline__ uint16_t* Bf16(int64_t col) const {
+      return static_cast<uint16_t*>(store.to) + at + col;
+    }
+    __device__ __forceinline__ float Sum(float x, float bias, float before) const {
+      if (store.bias) x += bias;
+      return store.accumulate ? x + before : x;
     }
     __device__ __forceinline__ void One(int64_t col, float x) const {
-      x = Biased(col, x);
-      if (store.bf16) {
-        uint16_t* y = static_cast<uint16_t*>(store.to) + at + col;
-        *y = Bf16OfFloat(store.accumulate ? x + FloatOfBf16(*y) : x);
-      } else {
-        float* y = static_cast<float*>(store.to) + at + col;
-        *y = store.accumulate ? x + *y : x;
-      }
+      const float sum = Sum(x, store.bias ? store.bias[col] : 0, store.accumulate ? *F32(col) : 0);
+      if (store.bf16)
+        *Bf16(col) = Bf16OfFloat(sum);
+      else
+        *F32(col) = sum;
     }
-    __device__ __forceinline__ void Pair(int64_t col, float x, float y) const {
-      if (!store.pairs || (store.accumulate && store.bf16)) {
-        One(col, x);
-        One(col + 1, y);
-        return;
-      }
-      x = Biased(col, x);
-      y = Biased(col + 1, y);
-      if (store.bf16) {
-        *reinterpret_cast<uint32_t*>(static_cast<uint16_t*>(store.to) + at + col) = PackBf16(x, y);
-        return;
-      }
-      auto* pair = reinterpret_cast<float2*>(static_cast<float*>(store.to) + at + col);
-      if (store.accumulate) {
-        const float2 before = *pair;
-        x += before.x;
-        y += before.y;
-      }
-      *pair = {x, y};
+    __device__ __forceinline__ Held Read(int64_t col) const {
+      Held held = {};
+      if (store.bias) held.bias = {store.bias[col], store.bias[col + 1]};
+      if (store.accumulate) held.before = *reinterpret_cast<const float2*>(F32(col));
+      return held;
+    }
+    __device__ __forceinline__ void Pair(int64_t col, float2 sums, const Held& held) const {
+      const float x = Sum(sums.x, held.bias.x, held.before.x);
+      const float y = Sum(sums.y, held.bias.y, held.before.y);
+      if (store.bf16)
+        *reinterpret_cast<uint32_t*>(Bf16(col)) = PackBf16(x, y);
+      else
+        *reinterpret_cast<float2*>(F32(col)) = {x, y};
     }
   };
   __device__ __forceinline__ OutputRow Row(int64_t row) const { return {*this, row * stride}; }

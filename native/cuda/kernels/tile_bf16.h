@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cuda/kernels/tile_copy.h"
+#include "cuda/kernels/tile_emit.h"
 
 namespace alignlab::cuda {
 
@@ -66,8 +67,7 @@ struct TensorTile {
     }
   }
 
-  // Hands the sums to `epilogue`: Row(r) for each row of this thread inside of the matrix, and on
-  // what that gives Pair(c, x, y) for columns c and c + 1, or One(c, x).
+  // Hands the sums to an epilogue of tile_emit.h, rows and columns inside of the matrix.
   template <class Epilogue>
   __device__ __forceinline__ void Emit(int64_t row, int64_t col, int64_t rows, int64_t cols,
                                        const Epilogue& epilogue) const {
@@ -75,16 +75,11 @@ struct TensorTile {
     for (int i = 0; i < kWarpRows / 8; ++i) {
       const int64_t r = row + FirstRow() + 8 * i + Lane() / 4;
       if (r >= rows) continue;
-      const auto out = epilogue.Row(r);
-      ALIGNLAB_UNROLL
-      for (int j = 0; j < kWarpCols / 8; ++j) {
-        const int64_t c = col + FirstCol() + 8 * j + 2 * (Lane() % 4);
-        const float x = sum[i / 2][j][i % 2 * 2], y = sum[i / 2][j][i % 2 * 2 + 1];
-        if (c + 1 < cols)
-          out.Pair(c, x, y);
-        else if (c < cols)
-          out.One(c, x);
-      }
+      EmitRow<kWarpCols / 8>(epilogue.Row(r), epilogue.pairs, col + FirstCol(), cols,
+                             [&](int j) -> float2 {
+                               const float* pair = &sum[i / 2][j][i % 2 * 2];
+                               return {pair[0], pair[1]};
+                             });
     }
   }
 

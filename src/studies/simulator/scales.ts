@@ -86,7 +86,7 @@ const cpu: Recipe = {
     trialSeconds: 30,
     trials: 10,
   },
-  cql: null, // as many updates as it needs take as long as all the rest: the scale gpu
+  cql: { plan: planOf(30_000), sizes: sizesOf('demo'), fractions: [1, 0.1] },
   asserts: ['R1a', 'R1b', 'R2', 'R3', 'R4', 'R5', 'S3.3a', 'S3.9b'],
 };
 
