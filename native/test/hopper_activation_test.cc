@@ -93,7 +93,7 @@ void ExpectSameBits(const Backend& backend, Activation kind, const Shape& shape)
 // half of the gates runs into the rows of the other half.
 void TestBits() {
   for (const int multiprocessors : {2, 40})
-    for (const Shape& shape : {Shape{300, 104, 280}, Shape{70, 72, 152}})
+    for (const Shape& shape : {Shape{300, 104, 280}, Shape{70, 72, 184}})
       for (const Activation kind : kKinds) {
         const Context context("activation " + std::to_string(int(kind)) + ", width " +
                               std::to_string(shape.width) + ", multiprocessors " +

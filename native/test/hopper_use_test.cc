@@ -55,15 +55,16 @@ struct Products {
   }
 };
 
-// Sums of up to 600 terms of size 1 / sqrt(in), or of size 1 over tokens: partial sums below 60,
-// each rounded at 2^-24.
+// Sums of up to 600 terms of size 1 / sqrt(in), or of 2,500 of size 1 over tokens: partial sums
+// below 250, each rounded at 2^-24.
 constexpr Tolerance kSum = {1e-4, 1e-6};
 
 // More tiles than blocks in both directions, more steps than stages, tails of all three; two blocks
-// with wide tiles and ten with narrow ones.
+// with wide tiles and ten with narrow ones. Ten add the weight's gradient of the last shape up in
+// three parts, the last of which ends before its steps do.
 void TestProducts() {
   for (int multiprocessors : {2, 10})
-    for (const Shape& shape : {Shape{300, 344, 602}, Shape{260, 600, 135}})
+    for (const Shape& shape : {Shape{300, 344, 602}, Shape{260, 600, 135}, Shape{2500, 72, 80}})
       for (DType y_type : kComputeTypes) {
         const Context context(std::string(Name(y_type)) + ", multiprocessors " +
                               std::to_string(multiprocessors));

@@ -1,9 +1,39 @@
+#include "cuda/column_sum.h"
 #include "cuda/kernels/hopper_product.h"
 #include "cuda/kernels/hopper_product_kernel.h"
 
 namespace alignlab::cuda {
 
 namespace {
+
+// Parts of a sum, (parts, m, n), to be added up.
+struct StoreParts {
+  StoreOutputs first;
+  int64_t elements;  // of a part
+};
+__device__ __forceinline__ StoreOutputs PartOf(const StoreParts& to, int64_t part) {
+  StoreOutputs own = to.first;
+  own.to = static_cast<float*>(own.to) + part * to.elements;
+  return own;
+}
+
+// A gradient of few outputs is a sum over many tokens: its tiles alone would leave most
+// multiprocessors idle. Each part reads its own tokens, no fewer than this.
+constexpr int64_t kTermsOfPart = 1024;
+
+template <class Tile>
+bool AddInParts(Device& device, const Operands<uint16_t>& of, const StoreOutputs& to) {
+  const int64_t tiles = TilesOf<Tile>(of.m, of.n).x;
+  const int parts = int(std::min(device.properties().multiprocessors / std::max<int64_t>(tiles, 1),
+                                 CeilDiv(of.depth, kTermsOfPart)));
+  if (parts < 2 || to.bf16 || to.bias || !to.accumulate || to.stride != of.n) return false;
+  if (!HopperTakes(device, of.m, of.n)) return false;
+  float* sums = device.Scratch<float>(parts * of.m * of.n);
+  const StoreOutputs first({sums, DType::kF32, of.m, of.n, of.n}, nullptr, false);
+  if (!LaunchHopperProduct<Tile>(device, of, StoreParts{first, of.m * of.n}, parts)) return false;
+  AddColumnSums(device, sums, parts, of.m * of.n, of.m * of.n, static_cast<float*>(to.to));
+  return true;
+}
 
 __global__ void IsCompiled(uint32_t* to) { *to = ALIGNLAB_HOPPER; }
 
@@ -24,6 +54,8 @@ bool MultiplyByHopper(Device& device, const Operands<uint16_t>& of, const StoreO
   using A = HopperPiece<kA, 128>;
   using Narrow = HopperTile<A, HopperPiece<kB, 128>>;
   using Wide = HopperTile<A, HopperPiece<kB, 256>>;
+  if constexpr (kA == Along::kOutput)
+    if (AddInParts<Narrow>(device, of, to)) return true;
   return MultiplyByHopperTiles<Narrow, Wide>(device, of, to);
 }
 

@@ -9,10 +9,18 @@
 
 namespace alignlab::cuda {
 
+// The sum is cut into parts of so many steps each, one tile of each part being a tile of its own;
+// steps past the end of the operands add zeros.
 struct ProductSize {
   int64_t m, n;
-  int steps;
+  int steps, parts;
 };
+
+// Where the outputs of a part go; an epilogue without an overload has one part.
+template <class Epilogue>
+__device__ __forceinline__ const Epilogue& PartOf(const Epilogue& to, int64_t) {
+  return to;
+}
 
 // As many blocks as multiprocessors, each of which takes every so manieth tile: copies for the next
 // tile run while this one is stored.
@@ -31,15 +39,16 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   if (threadIdx.x < kWarpgroup) {
     KeepRegisters<40>();
     if (threadIdx.x > 0) return;
-    for (int64_t i = blockIdx.x; i < tiles; i += gridDim.x)
-      Tile::Copy(ring, at, a, b, PlaceOf<Tile>(i, of.m, of.n), of.steps);
+    for (int64_t i = blockIdx.x; i < tiles * of.parts; i += gridDim.x)
+      Tile::Copy(ring, at, a, b, PlaceOf<Tile>(i % tiles, of.m, of.n), int(i / tiles) * of.steps,
+                 of.steps);
   } else {
     TakeRegisters<232>();
-    for (int64_t i = blockIdx.x; i < tiles; i += gridDim.x) {
-      const TilePlace place = PlaceOf<Tile>(i, of.m, of.n);
+    for (int64_t i = blockIdx.x; i < tiles * of.parts; i += gridDim.x) {
+      const TilePlace place = PlaceOf<Tile>(i % tiles, of.m, of.n);
       Tile tile;
       tile.Sum(ring, at, of.steps);
-      tile.Emit(place, of.m, of.n, to);
+      tile.Emit(place, of.m, of.n, PartOf(to, i / tiles));
     }
   }
 #endif
@@ -68,7 +77,8 @@ typename Piece::Source SourceOf(const BoxedMatrix& boxed, int64_t outputs) {
 }
 
 template <class Tile, class Epilogue>
-bool LaunchHopperProduct(Device& device, const Operands<uint16_t>& of, const Epilogue& to) {
+bool LaunchHopperProduct(Device& device, const Operands<uint16_t>& of, const Epilogue& to,
+                         int parts = 1) {
   using A = typename Tile::PieceA;
   using B = typename Tile::PieceB;
   // Terms that only one of the operands has are zero.
@@ -76,20 +86,25 @@ bool LaunchHopperProduct(Device& device, const Operands<uint16_t>& of, const Epi
   const BoxedMatrix a = Boxed<A>(of.a, depth), b = Boxed<B>(of.b, depth);
   if (!a.Fits() || !b.Fits()) return false;
   const int64_t blocks =
-      std::min<int64_t>(TilesOf<Tile>(of.m, of.n).x, device.properties().multiprocessors);
+      std::min<int64_t>(TilesOf<Tile>(of.m, of.n).x * parts, device.properties().multiprocessors);
   Launch(device, HopperProductKernel<Tile, Epilogue>, {blocks}, Tile::kThreads, Tile::kSharedBytes,
          SourceOf<A>(a, of.m), SourceOf<B>(b, of.n),
-         ProductSize{of.m, of.n, int(CeilDiv(depth, kHopperDepth))}, to);
+         ProductSize{of.m, of.n, int(CeilDiv(CeilDiv(depth, kHopperDepth), parts)), parts}, to);
   return true;
+}
+
+// Whether a product of this size is worth it: a tile of which less than half would be used is left
+// to smaller ones.
+inline bool HopperTakes(const Device& device, int64_t m, int64_t n) {
+  const int64_t least = device.hopper() == HopperUse::kLarge ? 64 : 0;
+  return device.hopper() != HopperUse::kNever && m > least && n > least;
 }
 
 // By tiles of twice the width where these give every multiprocessor one. False when the device does
 // not use them or they do not take the operands (BoxedMatrix::Fits); then nothing was written.
 template <class Narrow, class Wide, class Epilogue>
 bool MultiplyByHopperTiles(Device& device, const Operands<uint16_t>& of, const Epilogue& to) {
-  // A tile of which less than half would be used is left to smaller ones.
-  const int64_t least = device.hopper() == HopperUse::kLarge ? 64 : 0;
-  if (device.hopper() == HopperUse::kNever || of.m <= least || of.n <= least) return false;
+  if (!HopperTakes(device, of.m, of.n)) return false;
   const int64_t wide = TilesOf<Wide>(of.m, of.n).x;
   if (of.n > Narrow::kCols && wide >= device.properties().multiprocessors)
     return LaunchHopperProduct<Wide>(device, of, to);

@@ -99,14 +99,15 @@ struct HopperTile {
     }
   };
 
-  // One thread: all steps of the tile whose first output is `tile`, each as soon as its stage is
-  // empty. The first time around stages are: no phase of theirs is over, so parity 1 does not wait.
+  // One thread: steps [first, first + steps) of the tile whose first output is `tile`, each as soon
+  // as its stage is empty. The first time around stages are: no phase of theirs is over, so parity
+  // 1 does not wait.
   __device__ __forceinline__ static void Copy(const Ring& ring, RingPlace& at,
                                               const typename PieceA::Source& a,
                                               const typename PieceB::Source& b,
-                                              const TilePlace& tile, int steps) {
+                                              const TilePlace& tile, int first, int steps) {
     ALIGNLAB_KEEP_LOOP
-    for (int step = 0; step < steps; ++step, at.Next(kStages)) {
+    for (int step = first; step < first + steps; ++step, at.Next(kStages)) {
       WaitBarrier(ring.empty + at.stage, at.parity ^ 1);
       uint64_t* full = ring.full + at.stage;
       ArriveExpecting(full, kStageBytes);
