@@ -11,13 +11,14 @@ import {
 } from '../../studies/coverage/index.js';
 import { number } from '../output.js';
 import { idsOf, runStudyCommand } from './run-study.js';
+import { type SeedChoice, seedChoice, seedsHelp, seedsText } from './seeds.js';
 
 interface Flags {
   readonly scale: string;
   readonly output: string;
   readonly only?: readonly string[];
   readonly resume?: boolean;
-  readonly seeds?: number;
+  readonly seeds?: SeedChoice;
   readonly model?: string;
   readonly preferences?: string;
   readonly prompts?: string;
@@ -33,7 +34,7 @@ const commandOf = (
   [
     `npx alignlab study coverage --scale ${scale}`,
     ...(only === undefined ? [] : [`--only ${only.join()}`]),
-    ...(seeds === undefined ? [] : [`--seeds ${seeds}`]),
+    ...(seeds === undefined ? [] : [`--seeds ${seedsText(seeds)}`]),
     ...(['model', 'preferences', 'prompts'] as const).flatMap((name) => {
       const path = files[name];
       return path === undefined ? [] : [`--${name} ${shown(path)}`];
@@ -86,7 +87,7 @@ export const coverageCommand = new Command('coverage')
   .option('--output <folder>', 'results, report', 'coverage')
   .option('--only <ids>', `of ${experimentIds.join(', ')} (default: all of the scale)`, idsOf)
   .option('--resume', 'go on with the study that the folder holds')
-  .option('--seeds <n>', 'how many (default: of the scale)', number)
+  .option('--seeds <n>', seedsHelp, seedChoice)
   .option('--model <folder>', 'a checkpoint of your own, with --preferences and --prompts')
   .option('--preferences <file>', 'pairs of your own: prompt, chosen, rejected')
   .option('--prompts <file>', 'prompts held out from them')

@@ -16,6 +16,7 @@ import { invalid } from '../config/layers.js';
 import { modelFolder } from '../models.js';
 import { note, number } from '../output.js';
 import { idsOf, runStudyCommand } from './run-study.js';
+import { type SeedChoice, seedChoice, seedsHelp, seedsText } from './seeds.js';
 
 interface Flags {
   readonly scale: string;
@@ -31,7 +32,7 @@ interface Flags {
   readonly steps?: number;
   readonly batchSize?: number;
   readonly maxNewTokens?: number;
-  readonly seeds?: number;
+  readonly seeds?: SeedChoice;
   readonly device?: string;
   readonly jobs: number;
   readonly threads: number;
@@ -55,7 +56,7 @@ const commandOf = (flags: Flags, shown: (path: string) => string): string => {
     steps: flags.steps,
     'batch-size': flags.batchSize,
     'max-new-tokens': flags.maxNewTokens,
-    seeds: flags.seeds,
+    seeds: flags.seeds === undefined ? undefined : seedsText(flags.seeds),
     device: flags.device,
   };
   return [
@@ -138,7 +139,7 @@ export const performanceGapCommand = new Command('performance-gap')
   .option('--steps <n>', 'of each arm', number)
   .option('--batch-size <n>', 'pairs of a step of the arms', number)
   .option('--max-new-tokens <n>', 'of a response', number)
-  .option('--seeds <n>', 'how many (default: of the scale)', number)
+  .option('--seeds <n>', seedsHelp, seedChoice)
   .option('--device <name>', 'of all models (default: of the scale)')
   .option(
     '--jobs <n>',

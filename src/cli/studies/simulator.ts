@@ -5,13 +5,14 @@ import { Command } from 'commander';
 import { experimentIds, recipeOf, recipes, simulator } from '../../studies/simulator/index.js';
 import { number } from '../output.js';
 import { idsOf, runStudyCommand } from './run-study.js';
+import { type SeedChoice, seedChoice, seedsHelp, seedsText } from './seeds.js';
 
 interface Flags {
   readonly scale: string;
   readonly output: string;
   readonly only?: readonly string[];
   readonly resume?: boolean;
-  readonly seeds?: number;
+  readonly seeds?: SeedChoice;
   readonly jobs: number;
   readonly threads: number;
   readonly json?: boolean;
@@ -22,7 +23,7 @@ const commandOf = ({ scale, only, seeds }: Flags, folder: string): string =>
   [
     `npx alignlab study simulator --scale ${scale}`,
     ...(only === undefined ? [] : [`--only ${only.join()}`]),
-    ...(seeds === undefined ? [] : [`--seeds ${seeds}`]),
+    ...(seeds === undefined ? [] : [`--seeds ${seedsText(seeds)}`]),
     `--output ${folder}`,
   ].join(' ');
 
@@ -53,7 +54,7 @@ export const simulatorCommand = new Command('simulator')
   .option('--output <folder>', 'results, data, policies, report', 'simulator')
   .option('--only <ids>', `of ${experimentIds.join(', ')} (default: all of the scale)`, idsOf)
   .option('--resume', 'go on with the study that the folder holds')
-  .option('--seeds <n>', 'how many (default: of the scale)', number)
+  .option('--seeds <n>', seedsHelp, seedChoice)
   .option(
     '--jobs <n>',
     'stages at the same time; does not change results',

@@ -1,7 +1,7 @@
 // The scales of the coverage study, and how one is chosen. Numbers that the paper does not give
 // (Song et al. 2024, arXiv 2406.01462, leaves sizes and steps of its synthetic figures out) are the
 // library's own and stand in the report as such.
-import { recipeNamed, seedsOf } from '../recipes.js';
+import { type SeedChoice, recipeNamed, seedsOf } from '../recipes.js';
 import type { Displacement, Estimators, Extrapolation, Recipe, ThreeResponses } from './recipe.js';
 import { stories, textRecipes } from './text/scales.js';
 
@@ -102,8 +102,7 @@ export const recipes = { ci, quick, cpu, gpu: { ...cpu, scale: 'gpu', text: text
 >;
 
 export interface RecipeChanges {
-  /** The first so many seeds. */
-  readonly seeds?: number;
+  readonly seeds?: SeedChoice;
 }
 
 /** Throws OPTION_INVALID. */

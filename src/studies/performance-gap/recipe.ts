@@ -5,7 +5,7 @@ import { AlignlabError } from '../../errors.js';
 import { type Difficulty, type WorldName, worldNames } from '../../worlds/index.js';
 import { type ArmChanges, withArm } from './arm-changes.js';
 import type { RecipeFiles } from './files.js';
-import { recipeNamed, seedsOf } from '../recipes.js';
+import { type SeedChoice, recipeNamed, seedsOf } from '../recipes.js';
 import { ofWorld, recipes } from './scales.js';
 
 type Engine = Pick<ModelOptions, 'dtype' | 'device'>;
@@ -109,8 +109,7 @@ const refuse = (message: string): never => {
 
 export interface RecipeChanges extends ArmChanges {
   readonly world?: string;
-  /** The first so many seeds. */
-  readonly seeds?: number;
+  readonly seeds?: SeedChoice;
   /** Of all models; refused where the engine has none of that name. */
   readonly device?: string;
 }

@@ -2,7 +2,7 @@
 // machine can do in the time that the scale promises, and not the paper's (1M steps) but for gpu.
 import { learnerPresets } from '../../control/index.js';
 import type { PresetName } from '../../control/index.js';
-import { recipeNamed, seedsOf } from '../recipes.js';
+import { type SeedChoice, recipeNamed, seedsOf } from '../recipes.js';
 import type { DataRecipe, Plan, Recipe, Sizes } from './recipe.js';
 
 const sizesOf = (name: PresetName): Sizes => {
@@ -160,8 +160,7 @@ const gpu: Recipe = {
 export const recipes = { ci, quick, cpu, gpu } as const satisfies Readonly<Record<string, Recipe>>;
 
 export interface RecipeChanges {
-  /** The first so many seeds. */
-  readonly seeds?: number;
+  readonly seeds?: SeedChoice;
 }
 
 /** Throws OPTION_INVALID. */
