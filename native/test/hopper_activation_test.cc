@@ -1,6 +1,8 @@
 // Products with an activation in their epilogue: the bits of the two operations that each stands
 // for, which products and which activations are taken, and that the transformer asks for them.
 #include "cuda/device.h"
+#include "reference/activation.h"
+#include "reference/linear.h"
 #include "test/backends.h"
 
 namespace {
@@ -15,6 +17,8 @@ constexpr Activation kKinds[] = {Activation::kSiluGated, Activation::kGeluTanh,
 struct Shape {
   int64_t tokens, model, width;
 };
+
+constexpr Shape kShapes[] = {{300, 104, 280}, {70, 72, 184}};
 
 // An MLP's two layers. Rows are such that the TMA can read them, with something between them.
 struct Mlp {
@@ -67,6 +71,10 @@ struct Mlp {
   static int64_t Gap(int64_t cols) { return RoundUp(cols, 8) + 8 - cols; }
 };
 
+// Sums of up to 104 terms of size 3 / sqrt(104) in f32, values of up to 100 after the activation:
+// 2^-24 of each, ten times over.
+constexpr Tolerance kSum = {1e-5, 1e-6};
+
 void ExpectSameBits(const Backend& backend, Activation kind, const Shape& shape) {
   for (const bool with_bias : {false, true})
     for (const bool keep : {false, true}) {
@@ -88,19 +96,42 @@ void ExpectSameBits(const Backend& backend, Activation kind, const Shape& shape)
   EXPECT(actual.up == expected.up);
 }
 
+// Where the device takes them. What is kept of the forward pass decides what follows from it.
+void ExpectNearReference(const Backend& backend, Activation kind, const Shape& shape) {
+  Mlp actual(kind, shape), expected = actual;
+  const auto forward = actual.Forward(true, true);
+  if (!backend.ops.linear_activation(backend.device, forward)) return;
+  reference::Linear(
+      {forward.x, forward.weight, forward.bias, expected.up.tensor(), /*accumulate=*/false});
+  ExpectClose("up", actual.up, expected.up, For(DType::kBF16, kSum));
+  const ActivationArgs again{kind, actual.up.tensor(), expected.out.tensor()};
+  reference::ActivationForward(again);
+  ExpectClose("out", actual.out, expected.out, For(DType::kBF16, kSum));
+  actual.out.Fill(0);
+  EXPECT(backend.ops.linear_input_grad_activation(backend.device, actual.Backward()));
+  reference::LinearInputGrad({expected.d_y.tensor(), expected.second.weight(),
+                              expected.d_out.tensor(), /*accumulate=*/false});
+  reference::ActivationBackward(
+      {kind, actual.up.tensor(), expected.d_out.tensor(), expected.d_up.tensor()});
+  ExpectClose("out again", actual.out, expected.out, For(DType::kBF16, kSum));
+  ExpectClose("d_up", actual.d_up, expected.d_up, For(DType::kBF16, kSum));
+}
+
 // Several tiles in both directions, tails of rows, of columns and of the depth; wide tiles where
 // there are two multiprocessors, narrow ones where there are forty. In the second shape a tile's
 // half of the gates runs into the rows of the other half.
 void TestBits() {
   for (const int multiprocessors : {2, 40})
-    for (const Shape& shape : {Shape{300, 104, 280}, Shape{70, 72, 184}})
+    for (const Shape& shape : kShapes)
       for (const Activation kind : kKinds) {
         const Context context("activation " + std::to_string(int(kind)) + ", width " +
                               std::to_string(shape.width) + ", multiprocessors " +
                               std::to_string(multiprocessors));
         cuda::emulation::SetGpu(9, 0, multiprocessors);
-        OnEmulatedCuda(HopperUse::kLarge,
-                       [&](const Backend& backend) { ExpectSameBits(backend, kind, shape); });
+        OnEmulatedCuda(HopperUse::kLarge, [&](const Backend& backend) {
+          ExpectSameBits(backend, kind, shape);
+          ExpectNearReference(backend, kind, shape);
+        });
       }
 }
 
@@ -166,6 +197,10 @@ void TestTaken() {
 int main() {
   if (!kEmulateCuda) return 0;
   TestBits();
+  OnFastDevice([](const Backend& backend) {
+    for (const Shape& shape : kShapes)
+      for (const Activation kind : kKinds) ExpectNearReference(backend, kind, shape);
+  });
   TestOrders();
   TestTaken();
   return Report();

@@ -59,25 +59,30 @@ struct Products {
 // below 250, each rounded at 2^-24.
 constexpr Tolerance kSum = {1e-4, 1e-6};
 
+constexpr Shape kShapes[] = {{300, 344, 602}, {260, 600, 135}, {2500, 72, 80}};
+
+void CheckProducts(const Backend& backend) {
+  for (const Shape& shape : kShapes)
+    for (DType y_type : kComputeTypes) {
+      const Context context(std::string(Name(y_type)) + ", tokens " + std::to_string(shape.tokens));
+      Products actual(y_type, shape), expected = actual;
+      actual.Run(backend);
+      expected.RunReference();
+      ExpectClose("y", actual.y, expected.y, For(y_type, kSum));
+      ExpectClose("d_x", actual.d_x, expected.d_x, kSum);
+      ExpectClose("d_weight", actual.d_weight, expected.d_weight, kSum);
+    }
+}
+
 // More tiles than blocks in both directions, more steps than stages, tails of all three; two blocks
 // with wide tiles and ten with narrow ones. Ten add the weight's gradient of the last shape up in
 // three parts, the last of which ends before its steps do.
 void TestProducts() {
-  for (int multiprocessors : {2, 10})
-    for (const Shape& shape : {Shape{300, 344, 602}, Shape{260, 600, 135}, Shape{2500, 72, 80}})
-      for (DType y_type : kComputeTypes) {
-        const Context context(std::string(Name(y_type)) + ", multiprocessors " +
-                              std::to_string(multiprocessors));
-        emulation::SetGpu(9, 0, multiprocessors);
-        OnEmulatedCuda(HopperUse::kLarge, [&](const Backend& backend) {
-          Products actual(y_type, shape), expected = actual;
-          actual.Run(backend);
-          expected.RunReference();
-          ExpectClose("y", actual.y, expected.y, For(y_type, kSum));
-          ExpectClose("d_x", actual.d_x, expected.d_x, kSum);
-          ExpectClose("d_weight", actual.d_weight, expected.d_weight, kSum);
-        });
-      }
+  for (int multiprocessors : {2, 10}) {
+    const Context context("multiprocessors " + std::to_string(multiprocessors));
+    emulation::SetGpu(9, 0, multiprocessors);
+    OnEmulatedCuda(HopperUse::kLarge, CheckProducts);
+  }
 }
 
 void TestOrders() {
@@ -259,6 +264,7 @@ void TestChoice() {
 int main() {
   if (!kEmulateCuda) return 0;
   TestProducts();
+  OnFastDevice(CheckProducts);
   TestOrders();
   TestTaken();
   TestAttentionTaken();

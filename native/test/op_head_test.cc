@@ -192,6 +192,7 @@ int main() {
   for (const Shape& shape : kHopperShapes) {
     const auto by_hopper = [](const auto& check) {
       OnEmulatedCuda(cuda::HopperUse::kAlways, check);
+      OnFastDevice(check);
     };
     TestForward(shape, 8, by_hopper);
     TestBackward(shape, 8, by_hopper);
