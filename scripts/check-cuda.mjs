@@ -20,14 +20,14 @@ const allowed = readFileSync(path.join(root, 'cmake/cuda-spills.txt'), 'utf8')
 /** Instructions that the kernels of a source are written for; for other architectures they have no body. */
 const wanted = [
   {
-    source: /hopper_(product|activation_gradient)\.cu$/,
+    source: /(hopper_product|linear_activation_gradient)\.cu$/,
     kernel: /HopperProductKernel/,
     architecture: '90a',
     instructions: ['HGMMA', 'UTMALDG', 'USETMAXREG'],
     readAhead: 8,
   },
   {
-    source: /(hopper_activation|hopper_head|head_slabs)\.cu$/,
+    source: /(linear_activation|hopper_head|head_slabs)\.cu$/,
     kernel: /HopperProductKernel/,
     architecture: '90a',
     instructions: ['HGMMA', 'UTMALDG', 'USETMAXREG'],

@@ -89,7 +89,7 @@ void TestModel(const Backend& backend, Activation activation) {
 int main() {
   if (!kEmulateCuda) return 0;
   for (const Activation activation : {Activation::kSiluGated, Activation::kGeluTanh})
-    OnEmulatedCuda(cuda::HopperUse::kAlways,
-                   [&](const Backend& backend) { TestModel(backend, activation); });
+    for (const cuda::HopperUse use : {cuda::HopperUse::kNever, cuda::HopperUse::kAlways})
+      OnEmulatedCuda(use, [&](const Backend& backend) { TestModel(backend, activation); });
   return Report();
 }

@@ -10,7 +10,7 @@ namespace alignlab::cuda {
 
 // A tile of kRows x kCols outputs, kDepth terms at a time, by kWarpsDown x kWarpsAcross warps.
 template <int kRows_, int kCols_, int kDepth_, int kWarpsDown, int kWarpsAcross, Along kAlongA,
-          Along kAlongB>
+          Along kAlongB, class PieceB_ = OperandPiece<uint16_t, kAlongB, kCols_, kDepth_>>
 struct TensorTile {
   using Element = uint16_t;
   static constexpr int kRows = kRows_, kCols = kCols_, kDepth = kDepth_;
@@ -18,7 +18,7 @@ struct TensorTile {
   static constexpr int kWarpRows = kRows / kWarpsDown, kWarpCols = kCols / kWarpsAcross;
   static_assert(kWarpRows % 16 == 0 && kWarpCols % 16 == 0 && kDepth % 16 == 0);
   using PieceA = OperandPiece<uint16_t, kAlongA, kRows, kDepth>;
-  using PieceB = OperandPiece<uint16_t, kAlongB, kCols, kDepth>;
+  using PieceB = PieceB_;
 
   float sum[kWarpRows / 16][kWarpCols / 8][4];
 
@@ -71,15 +71,23 @@ struct TensorTile {
   template <class Epilogue>
   __device__ __forceinline__ void Emit(int64_t row, int64_t col, int64_t rows, int64_t cols,
                                        const Epilogue& epilogue) const {
+    EmitRows<kWarpCols>(row, col + FirstCol(), rows, cols, epilogue, [&](int i, int j) -> float2 {
+      const float* pair = &sum[i / 2][j][i % 2 * 2];
+      return {pair[0], pair[1]};
+    });
+  }
+
+ protected:
+  // pair(i, j): what is given of the lane's row i and columns 8 j, of kUntil from `col` on.
+  template <int kUntil, class Epilogue, class Pair>
+  __device__ __forceinline__ void EmitRows(int64_t row, int64_t col, int64_t rows, int64_t cols,
+                                           const Epilogue& epilogue, const Pair& pair) const {
     ALIGNLAB_UNROLL
     for (int i = 0; i < kWarpRows / 8; ++i) {
       const int64_t r = row + FirstRow() + 8 * i + Lane() / 4;
       if (r >= rows) continue;
-      EmitRow<kWarpCols / 8>(epilogue.Row(r), epilogue.pairs, col + FirstCol(), cols,
-                             [&](int j) -> float2 {
-                               const float* pair = &sum[i / 2][j][i % 2 * 2];
-                               return {pair[0], pair[1]};
-                             });
+      EmitRow<kUntil / 8>(epilogue.Row(r), epilogue.pairs, col, cols,
+                          [&](int j) { return pair(i, j); });
     }
   }
 
@@ -96,6 +104,29 @@ struct TensorTile {
       LoadMatrix4(to, piece + P::At(output + Lane() % 8, term / 8));
     else
       LoadMatrix4Transposed(to, piece + P::At(term + Lane() % 8, output / 8));
+  }
+};
+
+// x times rows of two halves: a tile of kCols columns has both outputs of each in one thread.
+template <int kRows_, int kCols_, int kDepth_, int kWarpsDown, int kWarpsAcross>
+struct PairedTensorTile
+    : TensorTile<kRows_, 2 * kCols_, kDepth_, kWarpsDown, kWarpsAcross, Along::kDepth,
+                 Along::kDepth,
+                 PairedOperandPiece<2 * kCols_, kDepth_, 2 * kCols_ / kWarpsAcross>> {
+  static constexpr int kCols = kCols_;
+
+  // A pair is {x, y, z, w}: x, y of columns c and c + 1 in the first half, z, w in the second.
+  template <class Epilogue>
+  __device__ __forceinline__ void Emit(int64_t row, int64_t col, int64_t rows, int64_t cols,
+                                       const Epilogue& epilogue) const {
+    constexpr int kOfWarp = kCols / kWarpsAcross;
+    const auto& sum = this->sum;
+    this->template EmitRows<kOfWarp>(
+        row, col + this->FirstCol() / 2, rows, cols, epilogue, [&](int i, int j) -> float4 {
+          const float* first = &sum[i / 2][j][i % 2 * 2];
+          const float* second = &sum[i / 2][j + kOfWarp / 8][i % 2 * 2];
+          return {first[0], first[1], second[0], second[1]};
+        });
   }
 };
 

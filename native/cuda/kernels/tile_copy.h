@@ -36,17 +36,17 @@ struct Piece {
   }
 };
 
-// Elements (row .. row + kRows, col .. ) of the matrix to a piece. Without kAligned the copy is
-// done by the thread itself, element by element.
-template <class P, int kThreads, bool kAligned, class T>
-__device__ __forceinline__ void CopyPiece(char* to, const MatrixView<T>& from, int64_t row,
+// Elements from `col` on of rows row_of(0), row_of(1) .. of the matrix to a piece. Without kAligned
+// the copy is done by the thread itself, element by element.
+template <class P, int kThreads, bool kAligned, class T, class RowOf>
+__device__ __forceinline__ void CopyPiece(char* to, const MatrixView<T>& from, const RowOf& row_of,
                                           int64_t col) {
   constexpr int kPerChunk = 16 / sizeof(T), kCount = P::kRows * P::kChunks;
   ALIGNLAB_UNROLL
   for (int first = 0; first < kCount; first += kThreads) {
     const int i = first + int(threadIdx.x);
     if (kCount % kThreads != 0 && i >= kCount) break;
-    const int64_t r = row + i / P::kChunks, c = col + i % P::kChunks * kPerChunk;
+    const int64_t r = row_of(i / P::kChunks), c = col + i % P::kChunks * kPerChunk;
     char* place = to + P::At(i / P::kChunks, i % P::kChunks);
     const T* source = from.data + r * from.stride + c;
     if constexpr (kAligned) {
@@ -70,10 +70,27 @@ struct OperandPiece : Piece<kAlong == Along::kDepth ? kWidth : kDepth,
                             kAlong == Along::kDepth || sizeof(T) == 2> {
   template <int kThreads, bool kAligned>
   __device__ static void Copy(char* to, const MatrixView<T>& from, int64_t output, int64_t term) {
-    if constexpr (kAlong == Along::kDepth)
-      CopyPiece<OperandPiece, kThreads, kAligned>(to, from, output, term);
-    else
-      CopyPiece<OperandPiece, kThreads, kAligned>(to, from, term, output);
+    const int64_t row = kAlong == Along::kDepth ? output : term;
+    CopyPiece<OperandPiece, kThreads, kAligned>(
+        to, from, [=](int r) { return row + r; }, kAlong == Along::kDepth ? term : output);
+  }
+};
+
+// Two outputs for each, rows along the depth: of kGroup rows of the piece the first half are those
+// from an output on, the second half the same of the matrix's second half.
+template <int kWidth, int kDepth, int kGroup>
+struct PairedOperandPiece : OperandPiece<uint16_t, Along::kDepth, kWidth, kDepth> {
+  template <int kThreads, bool kAligned>
+  __device__ static void Copy(char* to, const MatrixView<uint16_t>& from, int64_t output,
+                              int64_t term) {
+    constexpr int kHalf = kGroup / 2;
+    const int64_t apart = from.rows / 2;
+    CopyPiece<PairedOperandPiece, kThreads, kAligned>(
+        to, from,
+        [=](int r) {
+          return output + r / kGroup * kHalf + r % kHalf + (r % kGroup < kHalf ? 0 : apart);
+        },
+        term);
   }
 };
 

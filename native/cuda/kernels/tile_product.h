@@ -94,20 +94,25 @@ struct TilesFor<float, kA, kB> {
   static constexpr int kLargeStages = 4, kMiddleStages = 4, kSmallStages = 4;
 };
 
+// x W^T for a W of two halves: half as many columns in the same memory.
+struct PairedTiles {
+  using Large = PairedTensorTile<128, 64, 32, 2, 4>;
+  using Middle = PairedTensorTile<64, 32, 64, 2, 2>;
+  using Small = PairedTensorTile<16, 16, 64, 1, 2>;
+  static constexpr int kLargeStages = 4, kMiddleStages = 4, kSmallStages = 8;
+};
+
 template <class Tile, int kStages, bool kAligned, class T, class Epilogue>
 void LaunchProduct(Device& device, const Operands<T>& of, const Epilogue& epilogue) {
   Launch(device, ProductKernel<Tile, kStages, kAligned, Epilogue>, TilesOf<Tile>(of.m, of.n),
          Tile::kThreads, kPieceBytes<Tile, kStages>, of, epilogue);
 }
 
-// epilogue gets each output of A B^T once.
-template <Along kA, Along kB, class T, class Epilogue>
-void MultiplyByTiles(Device& device, const Operands<T>& of, const Epilogue& epilogue) {
-  using Tiles = TilesFor<T, kA, kB>;
+// epilogue gets each output of A B^T once; both operands are Aligned().
+template <class Tiles, class T, class Epilogue>
+void MultiplyAligned(Device& device, const Operands<T>& of, const Epilogue& epilogue) {
   using Large = typename Tiles::Large;
   using Middle = typename Tiles::Middle;
-  if (!of.a.Aligned() || !of.b.Aligned())
-    return LaunchProduct<Middle, Tiles::kMiddleStages, false>(device, of, epilogue);
   // The largest tile that gives every multiprocessor something, without rows that are mostly empty.
   const int64_t wanted = device.properties().multiprocessors;
   if (of.m > Middle::kRows && of.n > Middle::kCols && TilesOf<Large>(of.m, of.n).x >= wanted)
@@ -115,6 +120,14 @@ void MultiplyByTiles(Device& device, const Operands<T>& of, const Epilogue& epil
   if (of.m > Tiles::Small::kRows && 2 * TilesOf<Middle>(of.m, of.n).x >= wanted)
     return LaunchProduct<Middle, Tiles::kMiddleStages, true>(device, of, epilogue);
   LaunchProduct<typename Tiles::Small, Tiles::kSmallStages, true>(device, of, epilogue);
+}
+
+// The same for any operands.
+template <Along kA, Along kB, class T, class Epilogue>
+void MultiplyByTiles(Device& device, const Operands<T>& of, const Epilogue& epilogue) {
+  using Tiles = TilesFor<T, kA, kB>;
+  if (of.a.Aligned() && of.b.Aligned()) return MultiplyAligned<Tiles>(device, of, epilogue);
+  LaunchProduct<typename Tiles::Middle, Tiles::kMiddleStages, false>(device, of, epilogue);
 }
 
 }  // namespace alignlab::cuda

@@ -76,6 +76,7 @@ struct Mlp {
 constexpr Tolerance kSum = {1e-5, 1e-6};
 
 void ExpectSameBits(const Backend& backend, Activation kind, const Shape& shape) {
+  const Context of_kind("activation " + std::to_string(int(kind)));
   for (const bool with_bias : {false, true})
     for (const bool keep : {false, true}) {
       const Context context("forward, bias " + std::to_string(with_bias) + ", kept " +
@@ -117,15 +118,14 @@ void ExpectNearReference(const Backend& backend, Activation kind, const Shape& s
   ExpectClose("d_up", actual.d_up, expected.d_up, For(DType::kBF16, kSum));
 }
 
-// Several tiles in both directions, tails of rows, of columns and of the depth; wide tiles where
-// there are two multiprocessors, narrow ones where there are forty. In the second shape a tile's
-// half of the gates runs into the rows of the other half.
-void TestBits() {
+// By Hopper's instructions: several tiles in both directions, tails of rows, of columns and of the
+// depth; wide tiles where there are two multiprocessors, narrow ones where there are forty. In the
+// second shape a tile's half of the gates runs into the rows of the other half.
+void TestHopper() {
   for (const int multiprocessors : {2, 40})
     for (const Shape& shape : kShapes)
       for (const Activation kind : kKinds) {
-        const Context context("activation " + std::to_string(int(kind)) + ", width " +
-                              std::to_string(shape.width) + ", multiprocessors " +
+        const Context context("width " + std::to_string(shape.width) + ", multiprocessors " +
                               std::to_string(multiprocessors));
         cuda::emulation::SetGpu(9, 0, multiprocessors);
         OnEmulatedCuda(HopperUse::kLarge, [&](const Backend& backend) {
@@ -135,8 +135,20 @@ void TestBits() {
       }
 }
 
+// By the tiles of every device: large, middle and small ones.
+void TestTiles() {
+  for (const int multiprocessors : {2, 40, 1000})
+    for (const Shape& shape : kShapes)
+      for (const Activation kind : kKinds) {
+        const Context context("width " + std::to_string(shape.width) + ", multiprocessors " +
+                              std::to_string(multiprocessors));
+        cuda::emulation::SetGpu(8, 0, multiprocessors);
+        OnEmulatedCuda(HopperUse::kNever,
+                       [&](const Backend& backend) { ExpectSameBits(backend, kind, shape); });
+      }
+}
+
 void TestOrders() {
-  cuda::emulation::SetGpu(9, 0, 2);
   const auto run = [](const Backend& backend) {
     Mlp mlp(Activation::kSiluGated, {200, 136, 168});
     EXPECT(backend.ops.linear_activation(backend.device, mlp.Forward(true, true)));
@@ -144,64 +156,81 @@ void TestOrders() {
     EXPECT(backend.ops.linear_input_grad_activation(backend.device, mlp.Backward()));
     return std::tuple(out.bytes(), mlp.up.bytes(), mlp.d_up.bytes());
   };
-  ExpectSameInAnyOrder("product with activation", run, HopperUse::kLarge);
+  cuda::emulation::SetGpu(9, 0, 2);
+  for (const HopperUse use : {HopperUse::kNever, HopperUse::kLarge})
+    ExpectSameInAnyOrder("product with activation", run, use);
   cuda::emulation::SetSeed(1);
 }
 
 // What is not taken is not touched.
+template <class Change>
+std::pair<bool, bool> Takes(const Backend& backend, const Shape& shape, const Change& change,
+                            DType dtype = DType::kBF16) {
+  Mlp mlp(Activation::kSiluGated, shape, dtype);
+  const Mlp before = mlp;
+  auto forward = mlp.Forward(false, true);
+  auto backward = mlp.Backward();
+  change(forward, backward);
+  const bool there = backend.ops.linear_activation(backend.device, forward);
+  EXPECT(there || (mlp.out == before.out && mlp.up == before.up));
+  mlp.up = before.up;
+  mlp.out = before.out;
+  const bool back = backend.ops.linear_input_grad_activation(backend.device, backward);
+  EXPECT(back || (mlp.out == before.out && mlp.d_up == before.d_up));
+  return {there, back};
+}
+
 void TestTaken() {
+  constexpr std::pair both(true, true), none(false, false), forward(true, false);
+  const auto as_it_is = [](auto&, auto&) {};
+  const auto odd = [](Tensor& t) { t.stride += 1; };
   cuda::emulation::SetGpu(9, 0, 1);
-  OnEmulatedCuda(HopperUse::kLarge, [](const Backend& backend) {
-    const auto takes = [&](const Shape& shape, HopperUse use, const auto& change,
-                           DType dtype = DType::kBF16) {
-      static_cast<cuda::Device*>(backend.device)->UseHopper(use);
-      Mlp mlp(Activation::kSiluGated, shape, dtype);
-      const Mlp before = mlp;
-      auto forward = mlp.Forward(false, true);
-      auto backward = mlp.Backward();
-      change(forward, backward);
-      const bool there = backend.ops.linear_activation(backend.device, forward);
-      EXPECT(there || (mlp.out == before.out && mlp.up == before.up));
-      mlp.up = before.up;
-      mlp.out = before.out;
-      const bool back = backend.ops.linear_input_grad_activation(backend.device, backward);
-      EXPECT(back || (mlp.out == before.out && mlp.d_up == before.d_up));
-      return std::pair(there, back);
-    };
-    const auto as_it_is = [](auto&, auto&) {};
-    const std::pair both(true, true), none(false, false);
-    const Shape small{1, 64, 8}, large{65, 64, 72};
-    EXPECT(takes(large, HopperUse::kLarge, as_it_is) == both);
-    EXPECT(takes(small, HopperUse::kAlways, as_it_is) == both);
-    EXPECT(takes(large, HopperUse::kNever, as_it_is) == none);
-    EXPECT(takes({64, 64, 72}, HopperUse::kLarge, as_it_is) == none);
-    EXPECT(takes({65, 64, 64}, HopperUse::kLarge, as_it_is) == none);
-    EXPECT(takes(large, HopperUse::kAlways, as_it_is, DType::kF32) == none);
-    EXPECT(takes({65, 64, 73}, HopperUse::kAlways, as_it_is) == none);
-    // Rows of `second` that the TMA cannot read, those of `first` it can.
-    EXPECT(takes({65, 64, 74}, HopperUse::kAlways, as_it_is) == std::pair(true, false));
-    const auto odd = [](Tensor& t) { t.stride += 1; };
-    EXPECT(takes(small, HopperUse::kAlways, [&](auto& f, auto& b) { odd(f.out), odd(b.out); }) ==
-           none);
-    EXPECT(takes(small, HopperUse::kAlways, [&](auto& f, auto& b) { odd(f.up), odd(b.up); }) ==
-           none);
-    EXPECT(takes(small, HopperUse::kAlways, [&](auto&, auto& b) { odd(b.d_up); }) ==
-           std::pair(true, false));
-    EXPECT(takes(small, HopperUse::kAlways, [&](auto& f, auto& b) { odd(f.x), odd(b.d_y); }) ==
-           none);
-  });
+  for (const HopperUse use : {HopperUse::kNever, HopperUse::kLarge, HopperUse::kAlways})
+    OnEmulatedCuda(use, [&](const Backend& backend) {
+      const auto takes = [&](const Shape& shape, const auto& change, DType dtype = DType::kBF16) {
+        return Takes(backend, shape, change, dtype);
+      };
+      const Shape small{1, 64, 8}, large{65, 64, 72};
+      EXPECT(takes(large, as_it_is) == both && takes(small, as_it_is) == both);
+      EXPECT(takes(large, as_it_is, DType::kF32) == none);
+      EXPECT(takes({65, 64, 73}, as_it_is) == none);
+      // Rows of `second` are not whole pieces of 16 bytes, those of `first` are.
+      EXPECT(takes({65, 64, 74}, as_it_is) == forward);
+      EXPECT(takes(large, [&](auto& f, auto& b) { odd(f.out), odd(b.out); }) == none);
+      EXPECT(takes(large, [&](auto& f, auto& b) { odd(f.up), odd(b.up); }) == none);
+      EXPECT(takes(large, [&](auto&, auto& b) { odd(b.d_up); }) == forward);
+      EXPECT(takes(large, [&](auto& f, auto& b) { odd(f.x), odd(b.d_y); }) == none);
+    });
+}
+
+// Where cuBLASLt multiplies faster than the tiles of every device, these leave it the product.
+void TestBesideCublas() {
+  for (const bool exact : {true, false})
+    for (const HopperUse use : {HopperUse::kNever, HopperUse::kLarge}) {
+      cuda::CudaBackend gpu(0, exact);  // not exact: the stand-in for cuBLASLt is there
+      gpu.device().UseHopper(use);
+      const PanelsOf panels(gpu.table());
+      const bool taken = exact || use == HopperUse::kLarge;
+      EXPECT(Takes(gpu.table(), {65, 64, 72}, [](auto&, auto&) {}) == std::pair(taken, taken));
+    }
 }
 
 }  // namespace
 
 int main() {
   if (!kEmulateCuda) return 0;
-  TestBits();
+  TestHopper();
+  TestTiles();
+  OnDevice([](const Backend& backend) {
+    for (const Shape& shape : kShapes)
+      for (const Activation kind : kKinds) ExpectSameBits(backend, kind, shape);
+  });
   OnFastDevice([](const Backend& backend) {
     for (const Shape& shape : kShapes)
       for (const Activation kind : kKinds) ExpectNearReference(backend, kind, shape);
   });
   TestOrders();
   TestTaken();
+  TestBesideCublas();
   return Report();
 }

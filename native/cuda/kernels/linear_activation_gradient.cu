@@ -1,5 +1,5 @@
 // LinearInputGradActivation: the gradient of what an activation gave stays in registers; the
-// epilogue makes of it the gradient of what the activation read.
+// epilogue makes of it the gradient of what the activation read. As in linear_activation.cu.
 #include "cuda/kernels/activation.h"
 #include "cuda/kernels/hopper_product_kernel.h"
 #include "cuda/operations.h"
@@ -58,7 +58,10 @@ bool Run(Device& device, const LinearInputGradActivationArgs& args) {
   const StoreActivationGradient<kKind> to{args.up.bf16(), args.out.bf16(), args.d_up.bf16(),
                                           args.up.stride, args.out.stride, args.d_up.stride,
                                           width};
-  return MultiplyByHopperTiles<Narrow, Wide>(device, of, to);
+  if (MultiplyByHopperTiles<Narrow, Wide>(device, of, to)) return true;
+  if (device.cublas() || !of.a.Aligned() || !of.b.Aligned()) return false;
+  MultiplyAligned<TilesFor<uint16_t, Along::kDepth, Along::kOutput>>(device, of, to);
+  return true;
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// LinearActivation: the epilogue of the product applies the activation to what it has just summed.
+// LinearActivation: the epilogue of the product applies the activation to what it has just summed,
+// by Hopper's instructions or by the tiles of every device.
 #include "cuda/kernels/activation.h"
 #include "cuda/kernels/hopper_product_kernel.h"
 #include "cuda/operations.h"
@@ -70,7 +71,12 @@ bool Run(Device& device, const LinearActivationArgs& args) {
                               width, args.weight.in};
   const StoreActivated<kKind> to{args.up.bf16(),  args.out.bf16(), args.up.stride,
                                  args.out.stride, width,           args.bias};
-  return MultiplyByHopperTiles<Narrow, Wide>(device, of, to);
+  if (MultiplyByHopperTiles<Narrow, Wide>(device, of, to)) return true;
+  if (device.cublas() || !of.a.Aligned() || !of.b.Aligned()) return false;
+  using Tiles = std::conditional_t<kGated<kKind>, PairedTiles,
+                                   TilesFor<uint16_t, Along::kDepth, Along::kDepth>>;
+  MultiplyAligned<Tiles>(device, of, to);
+  return true;
 }
 
 }  // namespace
