@@ -67,6 +67,23 @@ export interface ArmChanges {
   readonly kind?: DatasetKind;
 }
 
+/**
+ * What tells an arm from the cell's of the same algorithm, to be added to its name: two runs of one
+ * name could not be told apart in points.csv.
+ */
+export const apartFromCell = (
+  { locomotion }: Recipe,
+  gap: GapName,
+  { plan, sizes }: Pick<ArmChanges, 'plan' | 'sizes'>,
+): string => {
+  const { sizes: usual, cells } = locomotion!;
+  const hidden = sizes?.hidden.join('-') ?? '';
+  return [
+    ...(sizes && hidden !== usual.hidden.join('-') ? [`, ${hidden}`] : []),
+    ...(plan && plan.steps !== cells[gap]!.plan.steps ? [`, ${plan.steps} updates`] : []),
+  ].join('');
+};
+
 /** The arm of an algorithm under a gap of the locomotion task. */
 export const cellArm = (
   recipe: Recipe,

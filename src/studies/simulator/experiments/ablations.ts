@@ -4,7 +4,7 @@ import type { H2oOptions } from '../../../control/index.js';
 import { meanOf } from '../../../numbers.js';
 import { above } from '../../signature.js';
 import type { Signature } from '../../signature.js';
-import { cellArm } from '../arms.js';
+import { apartFromCell, cellArm } from '../arms.js';
 import { hasCell } from '../cells.js';
 import { curveData, endOf, learningFigure, minus } from '../curves.js';
 import type { Labelled } from '../curves.js';
@@ -22,9 +22,7 @@ const variants: readonly (readonly [string, H2oOptions])[] = [
 
 const run = (lab: Lab): Promise<Labelled[]> => {
   const { gap, plan } = lab.recipe.ablations!;
-  const own = plan.steps === lab.recipe.locomotion!.cells[gap]!.plan.steps;
-  // Two runs of one name could not be told apart in points.csv.
-  const length = own ? '' : `, ${plan.steps} updates`;
+  const length = apartFromCell(lab.recipe, gap, { plan });
   return Promise.all(
     variants.map(async ([label, h2o]): Promise<Labelled> => {
       const plain = label === 'H2O';

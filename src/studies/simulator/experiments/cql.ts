@@ -2,7 +2,7 @@
 // tenth of it.
 import { above } from '../../signature.js';
 import type { Signature } from '../../signature.js';
-import { algorithmNames, cellArm } from '../arms.js';
+import { algorithmNames, apartFromCell, cellArm } from '../arms.js';
 import { hasCell } from '../cells.js';
 import { type Labelled, curveData, endOf, learningFigure } from '../curves.js';
 import { ensembleExperiment, listOf, overSeeds, signature } from '../ensemble.js';
@@ -20,9 +20,8 @@ const run = (lab: Lab): Promise<One[]> => {
   );
   return Promise.all(
     cases.map(async ({ fraction, algorithm }): Promise<One> => {
-      const own = sizes.hidden.join() === lab.recipe.locomotion!.sizes.hidden.join();
-      // Two runs of one name could not be told apart in points.csv.
-      const variant = `${algorithmNames[algorithm]}${own ? '' : `, ${sizes.hidden.join('-')}`}`;
+      const apart = apartFromCell(lab.recipe, 'joint noise', { plan, sizes });
+      const variant = `${algorithmNames[algorithm]}${apart}`;
       const changes = { plan, sizes, fraction, variant };
       const arm = cellArm(lab.recipe, 'joint noise', algorithm, changes);
       const part = fraction === 1 ? 'all of the data' : `${100 * fraction} % of it`;
