@@ -30,11 +30,11 @@ __global__ void PrepareGradients(AttentionView<T> v, const float* d_out, int64_t
   if (lane == 0) dots[index] = dot;
 }
 
+// All but tree_tiles.
 template <class T>
 GradientView<T> GradientViewOf(Device& device, const AttentionBackwardArgs& args) {
   GradientView<T> g{};
   g.forward = ViewOf<T>(device, args.forward);
-  g.tree_tiles = BatchTable(device, BatchArray::kTreeTiles, args.forward, TilesByTree);
   const int64_t padded = RoundUp(g.forward.head_dim, kChunk<T>);
   const int64_t count = args.d_out.rows * g.forward.heads;
   T* rounded = device.Scratch<T>(count * padded);
@@ -52,6 +52,10 @@ GradientView<T> GradientViewOf(Device& device, const AttentionBackwardArgs& args
   return g;
 }
 
+const AttentionTile* TreeTilesOf(Device& device, const AttentionBackwardArgs& args) {
+  return BatchTable(device, BatchArray::kTreeTiles, args.forward, TilesByTree);
+}
+
 }  // namespace
 
 void Attention(void* device, const AttentionArgs& args) {
@@ -67,14 +71,17 @@ void Attention(void* device, const AttentionArgs& args) {
 void AttentionBackward(void* device, const AttentionBackwardArgs& args) {
   const Operation op(device);
   if (args.forward.kv.layout.dtype == DType::kF32) {
-    GradientsF32(op.device(), args.forward, GradientViewOf<float>(op.device(), args));
+    auto view = GradientViewOf<float>(op.device(), args);
+    view.tree_tiles = TreeTilesOf(op.device(), args);
+    GradientsF32(op.device(), args.forward, view);
     return;
   }
-  const auto view = GradientViewOf<uint16_t>(op.device(), args);
+  auto view = GradientViewOf<uint16_t>(op.device(), args);
   if (!QueryGradientsByHopper(op.device(), args.forward, view))
     QueryGradientsBf16(op.device(), args.forward, view);
-  if (!KeyGradientsByHopper(op.device(), args.forward, view))
-    KeyGradientsBf16(op.device(), args.forward, view);
+  if (KeyGradientsByHopper(op.device(), args.forward, view)) return;
+  view.tree_tiles = TreeTilesOf(op.device(), args);
+  KeyGradientsBf16(op.device(), args.forward, view);
 }
 
 }  // namespace alignlab::cuda
