@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cuda/hopper.h"
+#include "cuda/memo.h"
 #include "error.h"
 
 namespace alignlab::cuda {
@@ -57,17 +58,30 @@ TensorMap MakeMap(const void* data, const int64_t (&sizes)[kDims],
   return map;
 }
 
+// A map says where a matrix lies and nothing of what is in it, so those of a decoding step's
+// weights and activations are those of the step before.
+constexpr size_t kMostMaps = 4096;
+
 }  // namespace
 
 bool HasTensorMaps() { return TheEncode() != nullptr; }
 
 TensorMap MakeTensorMap(const BoxedMatrix& m) {
-  return MakeMap<2>(m.data, {m.cols, m.rows}, {m.stride}, {kBoxCols, m.box_rows});
+  thread_local Memo<TensorMap, 5> kept(kMostMaps);
+  return kept.Of({reinterpret_cast<intptr_t>(m.data), m.rows, m.cols, m.stride, m.box_rows}, [&] {
+    return MakeMap<2>(m.data, {m.cols, m.rows}, {m.stride}, {kBoxCols, m.box_rows});
+  });
 }
 
 TensorMap MakeTensorMap(const BoxedHeads& h) {
-  return MakeMap<3>(h.data, {h.cols, h.heads, h.rows}, {h.head_stride, h.row_stride},
-                    {kBoxCols, h.box_heads, h.box_rows});
+  thread_local Memo<TensorMap, 8> kept(kMostMaps);
+  return kept.Of({reinterpret_cast<intptr_t>(h.data), h.rows, h.heads, h.cols, h.row_stride,
+                  h.head_stride, h.box_rows, h.box_heads},
+                 [&] {
+                   return MakeMap<3>(h.data, {h.cols, h.heads, h.rows},
+                                     {h.head_stride, h.row_stride},
+                                     {kBoxCols, h.box_heads, h.box_rows});
+                 });
 }
 
 }  // namespace alignlab::cuda

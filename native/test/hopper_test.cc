@@ -1,6 +1,7 @@
 // Hopper's instructions as they are emulated.
 #include "cuda/hopper.h"
 
+#include "cuda/memo.h"
 #include "error.h"
 #include "test/backends.h"
 
@@ -281,6 +282,19 @@ void TestFaults() {
   EXPECT(found);
 }
 
+// What tensor maps are kept by where they are made by a driver.
+void TestMemo() {
+  Memo<std::string, 2> memo(2);
+  int made = 0;
+  const auto of = [&](int64_t a, int64_t b) {
+    return memo.Of({a, b}, [&] { return std::to_string(++made); });
+  };
+  EXPECT(of(1, 2) == "1" && of(2, 1) == "2");
+  EXPECT(of(1, 2) == "1" && of(2, 1) == "2" && made == 2);
+  EXPECT(of(3, 3) == "3");  // the others are forgotten
+  EXPECT(of(1, 2) == "4" && of(3, 3) == "3");
+}
+
 }  // namespace
 
 int main() {
@@ -299,5 +313,6 @@ int main() {
   TestRegisterProduct<false, 128>();
   TestRegisterProduct<true, 128>();
   TestFaults();
+  TestMemo();
   return Report();
 }
