@@ -24,7 +24,7 @@ const wanted = [
     kernel: /HopperProductKernel/,
     architecture: '90a',
     instructions: ['HGMMA', 'UTMALDG', 'USETMAXREG'],
-    readAhead: 8,
+    readAhead: 16,
   },
   {
     source: /(linear_activation|hopper_head|head_slabs)\.cu$/,

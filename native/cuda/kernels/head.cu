@@ -34,6 +34,7 @@ struct ToShared {
   float* z;
   struct OutputRow {
     static constexpr bool kOnlyPairs = false;
+    static constexpr int kAhead = 8;
     struct Held {};
     float* z;
     __device__ __forceinline__ void One(int64_t col, float x) const { z[col] = x; }

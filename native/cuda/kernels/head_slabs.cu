@@ -35,6 +35,7 @@ struct StoreLogitGrads {
 
   struct OutputRow {
     static constexpr bool kOnlyPairs = false;
+    static constexpr int kAhead = 8;
     struct Held {};
     T* to;
     int64_t cols, target;  // target: in the slab, or outside of it

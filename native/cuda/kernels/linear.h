@@ -28,6 +28,7 @@ struct StoreOutputs {
 
   struct OutputRow {
     static constexpr bool kOnlyPairs = false;
+    static constexpr int kAhead = 16;
     struct Held {
       float2 bias, before;
     };

@@ -18,6 +18,7 @@ struct StoreActivated {
 
   struct OutputRow {
     static constexpr bool kOnlyPairs = true;
+    static constexpr int kAhead = 8;
     // Biases, as EmitRow's sums.
     using Held = std::conditional_t<kGated<kKind>, float4, float2>;
     const StoreActivated& store;

@@ -18,6 +18,7 @@ struct StoreActivationGradient {
 
   struct OutputRow {
     static constexpr bool kOnlyPairs = true;
+    static constexpr int kAhead = 16;
     struct Held {
       uint32_t x, up;  // of both columns
     };
