@@ -56,7 +56,7 @@ constexpr Tolerance kSumOfDepth = {1e-5, 1e-6};
 void TestLinear(const Backend& backend) {
   for (const Shape& shape : kShapes)
     for (DType dtype : kComputeTypes)
-      for (int64_t gap : {0, 6})
+      for (int64_t gap : {0, 3, 6})
         for (int variant = 0; variant < 5; ++variant) {
           const bool with_bias = variant & 1, accumulate = variant & 2;
           const DType y_type = variant == 4 ? DType::kBF16 : DType::kF32;
@@ -72,7 +72,7 @@ void TestLinear(const Backend& backend) {
 void TestGradients(const Backend& backend) {
   for (const Shape& shape : kShapes)
     for (DType dtype : kComputeTypes)
-      for (int64_t gap : {0, 6})
+      for (int64_t gap : {0, 3, 6})
         for (bool flag : {false, true}) {
           const Context context("gradients " + Label(dtype, shape));
           LinearCase actual(dtype, dtype, shape, gap, 22), expected = actual;
