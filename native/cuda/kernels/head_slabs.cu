@@ -24,7 +24,7 @@ MatrixView<T> RowsOf(MatrixView<T> of, int64_t first, int64_t rows) {
 // Turns the logits of a slab into their gradients: dz of backend.h, and 0 past the vocabulary.
 template <class T>
 struct StoreLogitGrads {
-  static constexpr bool pairs = true;
+  [[maybe_unused]] static constexpr bool pairs = true;
   T* to;                   // (rows, stride), stride even
   int64_t stride, first;   // first: the slab's first column
   int64_t cols;            // of the slab
@@ -34,8 +34,8 @@ struct StoreLogitGrads {
   const float *lse, *entropy;
 
   struct OutputRow {
-    static constexpr bool kOnlyPairs = false;
-    static constexpr int kAhead = 8;
+    [[maybe_unused]] static constexpr bool kOnlyPairs = false;
+    [[maybe_unused]] static constexpr int kAhead = 8;
     struct Held {};
     T* to;
     int64_t cols, target;  // target: in the slab, or outside of it

@@ -16,8 +16,8 @@ using Rows = HopperPiece<Along::kDepth, 128>;
 using Columns = HopperPiece<Along::kDepth, 256>;
 
 struct HeadTile : HopperTile<Rows, Columns> {
-  __device__ __forceinline__ void Emit(const TilePlace& tile, int64_t rows, int64_t cols,
-                                       const Outputs& to) {
+  [[maybe_unused]] __device__ __forceinline__ void Emit(const TilePlace& tile, int64_t rows,
+                                                        int64_t cols, const Outputs& to) {
     if (to.head.logits) HopperTile::Emit(tile, rows, cols, to.logits);
     const int64_t rest = cols - tile.col, tiles = CeilDiv(cols, kCols);
     if (rest < kCols) LeaveOut(int(rest));
