@@ -11,7 +11,8 @@ struct StoreParts {
   StoreOutputs first;
   int64_t elements;  // of a part
 };
-[[maybe_unused]] __device__ __forceinline__ StoreOutputs PartOf(const StoreParts& to, int64_t part) {
+[[maybe_unused]] __device__ __forceinline__ StoreOutputs PartOf(const StoreParts& to,
+                                                                int64_t part) {
   StoreOutputs own = to.first;
   own.to = static_cast<float*>(own.to) + part * to.elements;
   return own;
