@@ -33,7 +33,6 @@ struct ToShared {
   static constexpr bool pairs = true;
   float* z;
   struct OutputRow {
-    static constexpr bool kOnlyPairs = false;
     static constexpr int kAhead = 8;
     struct Held {};
     float* z;

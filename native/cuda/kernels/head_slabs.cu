@@ -34,7 +34,6 @@ struct StoreLogitGrads {
   const float *lse, *entropy;
 
   struct OutputRow {
-    [[maybe_unused]] static constexpr bool kOnlyPairs = false;
     [[maybe_unused]] static constexpr int kAhead = 8;
     struct Held {};
     T* to;
@@ -72,13 +71,9 @@ struct StoreLogitGrads {
 
 template <class T>
 void LogitGrads(Device& device, const Operands<T>& of, const StoreLogitGrads<T>& store) {
-  if constexpr (std::is_same_v<T, uint16_t>) {
-    using Narrow = HopperPiece<Along::kDepth, 128>;
-    using Wide = HopperPiece<Along::kDepth, 256>;
-    if (MultiplyByHopperTiles<HopperTile<Narrow, Narrow>, HopperTile<Narrow, Wide>>(device, of,
-                                                                                    store))
+  if constexpr (std::is_same_v<T, uint16_t>)
+    if (MultiplyByHopperTiles<HopperTilesFor<Along::kDepth, Along::kDepth>>(device, of, store))
       return;
-  }
   MultiplyByTiles<Along::kDepth, Along::kDepth>(device, of, store);
 }
 

@@ -12,10 +12,7 @@ struct Outputs {
   StoreOutputs logits;
 };
 
-using Rows = HopperPiece<Along::kDepth, 128>;
-using Columns = HopperPiece<Along::kDepth, 256>;
-
-struct HeadTile : HopperTile<Rows, Columns> {
+struct HeadTile : HopperTilesFor<Along::kDepth, Along::kDepth>::Wide {
   [[maybe_unused]] __device__ __forceinline__ void Emit(const TilePlace& tile, int64_t rows,
                                                         int64_t cols, const Outputs& to) {
     if (to.head.logits) HopperTile::Emit(tile, rows, cols, to.logits);
@@ -76,12 +73,18 @@ struct HeadTile : HopperTile<Rows, Columns> {
   }
 };
 
+// One width: it decides how many sums there are.
+struct HeadTiles {
+  using Narrow = HeadTile;
+  using Wide = HeadTile;
+};
+
 }  // namespace
 
 int64_t HeadByHopper(Device& device, const Operands<uint16_t>& of, const HeadOutputs& to) {
   const Tensor logits{to.logits, DType::kF32, of.m, of.n, to.logits_stride};
   const Outputs outputs{to, {logits, nullptr, false}};
-  const bool done = MultiplyByHopperTiles<HeadTile, HeadTile>(device, of, outputs);
+  const bool done = MultiplyByHopperTiles<HeadTiles>(device, of, outputs);
   return done ? CeilDiv(of.n, HeadTile::kCols) : 0;
 }
 

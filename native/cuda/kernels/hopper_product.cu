@@ -52,12 +52,10 @@ bool HopperRuns(Device& device) {
 
 template <Along kA, Along kB>
 bool MultiplyByHopper(Device& device, const Operands<uint16_t>& of, const StoreOutputs& to) {
-  using A = HopperPiece<kA, 128>;
-  using Narrow = HopperTile<A, HopperPiece<kB, 128>>;
-  using Wide = HopperTile<A, HopperPiece<kB, 256>>;
+  using Tiles = HopperTilesFor<kA, kB>;
   if constexpr (kA == Along::kOutput)
-    if (AddInParts<Narrow>(device, of, to)) return true;
-  return MultiplyByHopperTiles<Narrow, Wide>(device, of, to);
+    if (AddInParts<typename Tiles::Narrow>(device, of, to)) return true;
+  return MultiplyByHopperTiles<Tiles>(device, of, to);
 }
 
 template bool MultiplyByHopper<Along::kDepth, Along::kDepth>(Device&, const Operands<uint16_t>&,

@@ -100,15 +100,39 @@ inline bool HopperTakes(const Device& device, int64_t m, int64_t n) {
   return device.hopper() != HopperUse::kNever && m > least && n > least;
 }
 
+template <Along kA, Along kB>
+struct HopperTilesFor {
+  using A = HopperPiece<kA, 128>;
+  using Narrow = HopperTile<A, HopperPiece<kB, 128>>;
+  using Wide = HopperTile<A, HopperPiece<kB, 256>>;
+};
+// x W^T for a W of two halves.
+struct PairedHopperTiles {
+  using Narrow = PairedTile<64>;
+  using Wide = PairedTile<128>;
+};
+
 // By tiles of twice the width where these give every multiprocessor one. False when the device does
 // not use them or they do not take the operands (BoxedMatrix::Fits); then nothing was written.
-template <class Narrow, class Wide, class Epilogue>
+template <class Tiles, class Epilogue>
 bool MultiplyByHopperTiles(Device& device, const Operands<uint16_t>& of, const Epilogue& to) {
+  using Narrow = typename Tiles::Narrow;
+  using Wide = typename Tiles::Wide;
   if (!HopperTakes(device, of.m, of.n)) return false;
   const int64_t wide = TilesOf<Wide>(of.m, of.n).x;
   if (of.n > Narrow::kCols && wide >= device.properties().multiprocessors)
     return LaunchHopperProduct<Wide>(device, of, to);
   return LaunchHopperProduct<Narrow>(device, of, to);
+}
+
+// A product whose epilogue does what an operation of its own would do behind it. cuBLASLt, which
+// has none, multiplies faster than tiles that are not Hopper's: then false, as above.
+template <class HopperTiles, class Tiles, class Epilogue>
+bool MultiplyWithEpilogue(Device& device, const Operands<uint16_t>& of, const Epilogue& to) {
+  if (MultiplyByHopperTiles<HopperTiles>(device, of, to)) return true;
+  if (device.cublas() || !of.a.Aligned() || !of.b.Aligned()) return false;
+  MultiplyAligned<Tiles>(device, of, to);
+  return true;
 }
 
 }  // namespace alignlab::cuda

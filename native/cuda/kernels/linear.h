@@ -27,7 +27,6 @@ struct StoreOutputs {
         pairs(InPairs(y)) {}
 
   struct OutputRow {
-    static constexpr bool kOnlyPairs = false;
     static constexpr int kAhead = 16;
     struct Held {
       float2 bias, before;

@@ -17,7 +17,6 @@ struct StoreActivated {
   const float* bias;  // or null
 
   struct OutputRow {
-    static constexpr bool kOnlyPairs = true;
     static constexpr int kAhead = 8;
     // Biases, as EmitRow's sums.
     using Held = std::conditional_t<kGated<kKind>, float4, float2>;
@@ -63,21 +62,16 @@ struct StoreActivated {
 
 template <Activation kKind>
 bool Run(Device& device, const LinearActivationArgs& args) {
-  using Rows = HopperPiece<Along::kDepth, 128>;
-  using Narrow = std::conditional_t<kGated<kKind>, PairedTile<64>, HopperTile<Rows, Rows>>;
-  using Wide = std::conditional_t<kGated<kKind>, PairedTile<128>,
-                                  HopperTile<Rows, HopperPiece<Along::kDepth, 256>>>;
   const int64_t width = args.out.cols;
   const Operands<uint16_t> of{ViewOf<uint16_t>(args.x), ViewOf<uint16_t>(args.weight), args.x.rows,
                               width, args.weight.in};
   const StoreActivated<kKind> to{args.up.bf16(),  args.out.bf16(), args.up.stride,
                                  args.out.stride, width,           args.bias};
-  if (MultiplyByHopperTiles<Narrow, Wide>(device, of, to)) return true;
-  if (device.cublas() || !of.a.Aligned() || !of.b.Aligned()) return false;
-  using Tiles = std::conditional_t<kGated<kKind>, PairedTiles,
-                                   TilesFor<uint16_t, Along::kDepth, Along::kDepth>>;
-  MultiplyAligned<Tiles>(device, of, to);
-  return true;
+  if constexpr (kGated<kKind>)
+    return MultiplyWithEpilogue<PairedHopperTiles, PairedTiles>(device, of, to);
+  else
+    return MultiplyWithEpilogue<HopperTilesFor<Along::kDepth, Along::kDepth>,
+                                TilesFor<uint16_t, Along::kDepth, Along::kDepth>>(device, of, to);
 }
 
 }  // namespace

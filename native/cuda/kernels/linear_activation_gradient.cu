@@ -17,7 +17,6 @@ struct StoreActivationGradient {
   int64_t up_stride, out_stride, d_up_stride, width;
 
   struct OutputRow {
-    static constexpr bool kOnlyPairs = true;
     static constexpr int kAhead = 16;
     struct Held {
       uint32_t x, up;  // of both columns
@@ -50,19 +49,14 @@ struct StoreActivationGradient {
 
 template <Activation kKind>
 bool Run(Device& device, const LinearInputGradActivationArgs& args) {
-  using A = HopperPiece<Along::kDepth, 128>;
-  using Narrow = HopperTile<A, HopperPiece<Along::kOutput, 128>>;
-  using Wide = HopperTile<A, HopperPiece<Along::kOutput, 256>>;
   const int64_t width = args.out.cols;
   const Operands<uint16_t> of{ViewOf<uint16_t>(args.d_y), ViewOf<uint16_t>(args.weight),
                               args.d_y.rows, width, args.weight.out};
   const StoreActivationGradient<kKind> to{args.up.bf16(), args.out.bf16(), args.d_up.bf16(),
                                           args.up.stride, args.out.stride, args.d_up.stride,
                                           width};
-  if (MultiplyByHopperTiles<Narrow, Wide>(device, of, to)) return true;
-  if (device.cublas() || !of.a.Aligned() || !of.b.Aligned()) return false;
-  MultiplyAligned<TilesFor<uint16_t, Along::kDepth, Along::kOutput>>(device, of, to);
-  return true;
+  return MultiplyWithEpilogue<HopperTilesFor<Along::kDepth, Along::kOutput>,
+                              TilesFor<uint16_t, Along::kDepth, Along::kOutput>>(device, of, to);
 }
 
 }  // namespace

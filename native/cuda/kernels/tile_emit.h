@@ -1,10 +1,9 @@
 // How a tile gives its outputs away. An epilogue's Row(r) takes those of row r:
 //   One(c, x)           of column c
 //   Pair(c, sums, held) of columns c and c + 1, c even; held = Read(c), what it needs from memory
-// Pair is called where the epilogue says `pairs`. A row that is kOnlyPairs has no One, and its
-// matrix an even number of columns. kAhead pairs are read before the first of them is written: what
-// is written may be what is read next, as far as a compiler knows, so each pair would wait for the
-// memory by itself.
+// Pair is called where the epilogue says `pairs`; one that has no One takes whole pairs only.
+// kAhead pairs are read before the first of them is written: what is written may be what is read
+// next, as far as a compiler knows, so each pair would wait for the memory by itself.
 #pragma once
 
 #include "cuda/simt.h"
@@ -33,7 +32,7 @@ __device__ __forceinline__ void EmitRow(const Row& out, bool pairs, int64_t col,
       const int at = 8 * (start + j);
       if (pairs && at + 1 < left) {
         out.Pair(first + at, sums(start + j), held[j]);
-      } else if constexpr (!Row::kOnlyPairs) {
+      } else if constexpr (requires { out.One(first, 0.0f); }) {
         if (at < left) out.One(first + at, sums(start + j).x);
         if (at + 1 < left) out.One(first + at + 1, sums(start + j).y);
       }
