@@ -23,7 +23,7 @@ namespace alignlab {
 
 struct ControlOperations;
 
-constexpr uint32_t kBackendAbi = 8;
+constexpr uint32_t kBackendAbi = 9;
 constexpr int64_t kPage = 64;  // tokens in one page of keys and values, counted from segment start
 
 // out[r] (+)= table[ids[r]].  table: dtype, (V, D), in panels when `panels`, else row-major.
@@ -359,9 +359,10 @@ struct MemoryOperations {
 // at once, before all that is noted, and copy_out and sum_squares, which wait, must not be called.
 // `end` forgets what was noted and has not run. Null where operations start in no time (the CPU).
 struct StepOperations {
-  void (*begin)(void* device);
+  void (*begin)(void* device, int32_t branches);
   // What is noted from here on belongs to this branch, 0 at first. Operations of one branch run in
-  // order, those of different ones at the same time, so these must not touch the same memory.
+  // order, those of different ones at the same time, so these must not touch the same memory. Where
+  // all branches do the same on other memory, they run as one.
   void (*branch)(void* device, int32_t number);
   void (*run)(void* device);
   void (*end)(void* device);

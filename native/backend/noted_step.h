@@ -9,9 +9,9 @@ namespace alignlab {
 class NotedStep {
  public:
   // wanted: otherwise operations start as they are called, and Run does nothing.
-  NotedStep(const Backend& backend, bool wanted)
+  NotedStep(const Backend& backend, bool wanted, int64_t branches = 1)
       : backend_(backend), noting_(wanted && backend.steps.begin) {
-    if (noting_) backend_.steps.begin(backend_.device);
+    if (noting_) backend_.steps.begin(backend_.device, int32_t(branches));
   }
   ~NotedStep() {
     if (noting_) backend_.steps.end(backend_.device);
@@ -20,8 +20,8 @@ class NotedStep {
   NotedStep& operator=(const NotedStep&) = delete;
 
   // What follows belongs to this branch of the step.
-  void Branch(int32_t number) {
-    if (noting_) backend_.steps.branch(backend_.device, number);
+  void Branch(int64_t number) {
+    if (noting_) backend_.steps.branch(backend_.device, int32_t(number));
   }
   void Run() {
     if (!noting_) return;

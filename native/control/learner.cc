@@ -161,15 +161,16 @@ void ControlLearner::UpdateInTurn(int64_t updates) {
 }
 
 // An update of every member as one step, each on a branch: alone, the products of one member leave
-// most of a GPU idle.
+// most of a GPU idle. All members do the same on networks of their own, so a device makes each
+// product of all of them at once.
 void ControlLearner::UpdateOnBranches(int64_t updates) {
   const Compute compute = ComputeOn(backend_.device);
   for (int64_t i = 0; i < updates; ++i) {
     const int64_t before = step();
     try {
-      NotedStep noted(backend_, true);
+      NotedStep noted(backend_, true, members());
       for (int64_t m = 0; m < members(); ++m) {
-        noted.Branch(int32_t(m));
+        noted.Branch(m);
         members_[size_t(m)]->Update(compute, WorkspaceOf(m));
       }
       noted.Run();

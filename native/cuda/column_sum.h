@@ -2,7 +2,7 @@
 // first leaves sums over parts of the tokens, whose borders depend on their number alone.
 #pragma once
 
-#include "cuda/launch.h"
+#include "cuda/joined.h"
 
 namespace alignlab::cuda {
 
@@ -23,22 +23,28 @@ __device__ inline float SumOverLanes(float* shared, int column, int lane, float 
 }
 
 // to[c] += sum_r from[r * stride + c].
-static __global__ void AddColumnSumsKernel(const float* from, int64_t rows, int64_t cols,
-                                           int64_t stride, float* to) {
-  __shared__ float shared[kSumColumns * kSumLanes];
-  const int column = int(threadIdx.x) % kSumColumns, lane = int(threadIdx.x) / kSumColumns;
-  const int64_t c = int64_t(blockIdx.x) * kSumColumns + column;
-  float sum = 0;
-  if (c < cols)
-    for (int64_t r = lane; r < rows; r += kSumLanes) sum += from[r * stride + c];
-  sum = SumOverLanes(shared, column, lane, sum);
-  if (c < cols && lane == 0) to[c] += sum;
-}
+struct AddColumnSumsArgs {
+  const float* from;
+  int64_t rows, cols, stride;
+  float* to;
+};
+struct AddColumnSumsBody : BodyOf<AddColumnSumsArgs, kSumColumns * kSumLanes> {
+  __device__ static void Run(const Args& a) {
+    __shared__ float shared[kSumColumns * kSumLanes];
+    const int column = int(threadIdx.x) % kSumColumns, lane = int(threadIdx.x) / kSumColumns;
+    const int64_t c = int64_t(blockIdx.x) * kSumColumns + column;
+    float sum = 0;
+    if (c < a.cols)
+      for (int64_t r = lane; r < a.rows; r += kSumLanes) sum += a.from[r * a.stride + c];
+    sum = SumOverLanes(shared, column, lane, sum);
+    if (c < a.cols && lane == 0) a.to[c] += sum;
+  }
+};
 
 inline void AddColumnSums(Device& device, const float* from, int64_t rows, int64_t cols,
                           int64_t stride, float* to) {
-  Launch(device, AddColumnSumsKernel, {CeilDiv(cols, kSumColumns)}, kSumColumns * kSumLanes, 0,
-         from, rows, cols, stride, to);
+  LaunchBody<AddColumnSumsBody>(device, {CeilDiv(cols, kSumColumns)}, 0,
+                                {from, rows, cols, stride, to});
 }
 
 }  // namespace alignlab::cuda

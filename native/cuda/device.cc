@@ -110,9 +110,13 @@ void Device::EndOperation() {
   pinned_.Reset();
 }
 
+void Device::BeginStep(int32_t branches) {
+  notes_.Begin(branches);
+  while (int64_t(scratch_.size()) < branches) scratch_.emplace_back(runtime_, false);
+}
+
 void Device::BranchStep(int32_t number) {
-  Check(notes_.open() && number >= 0, "a branch is one of a step");
-  while (int64_t(scratch_.size()) <= number) scratch_.emplace_back(runtime_, false);
+  Check(notes_.open() && number >= 0 && number < branches(), "a branch is one of a step");
   notes_.step().Branch(number);
 }
 

@@ -87,9 +87,11 @@ class Device {
 
   // From BeginStep on, operations are noted; RunStep starts them at once, and delivers when they
   // have run. EndStep forgets what was noted, if anything is.
-  void BeginStep() { notes_.Begin(); }
+  void BeginStep(int32_t branches);
   // Operations of branches run at the same time, so each branch has scratch memory of its own.
   void BranchStep(int32_t number);
+  // How many times what is asked for now runs at the same time.
+  int32_t branches() const { return notes_.step().branches(); }
   void RunStep();
   void EndStep();
   Step* step() { return notes_.open() ? &notes_.step() : nullptr; }

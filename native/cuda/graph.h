@@ -21,6 +21,8 @@ class StepGraph {
   // them. Throws OUT_OF_MEMORY or DEVICE_LOST.
   void Run(Step& step);
 
+  // Of the step that ran last.
+  size_t nodes() const { return last_.nodes().size(); }
   // Since the beginning: graphs that were made, and nodes that were changed in them.
   int64_t made() const { return made_; }
   int64_t changed() const { return changed_; }

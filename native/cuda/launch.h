@@ -41,17 +41,25 @@ void CallNode(const StepNode& node, const std::byte* const* arguments) {
 }
 #endif
 
-// kernel(arguments...) on a grid of blocks of `threads`, each with `shared` bytes of dynamic shared
-// memory. A grid without blocks starts nothing. While the device notes a step, the kernel is noted.
-template <class... Parameters, class... Arguments>
-void Launch(Device& device, void (*kernel)(Parameters...), GridSize grid, int threads,
-            size_t shared, Arguments... arguments) {
-  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+inline bool IsEmpty(const GridSize& grid) { return grid.x == 0 || grid.y == 0 || grid.z == 0; }
+
+// Dynamic shared memory that a kernel has to ask for.
+template <class... P>
+void AllowShared([[maybe_unused]] void (*kernel)(P...), [[maybe_unused]] size_t shared) {
 #if defined(__CUDACC__)
   constexpr size_t kWithoutAsking = 48 << 10;
   if (shared > kWithoutAsking)
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared));
 #endif
+}
+
+// kernel(arguments...) on a grid of blocks of `threads`, each with `shared` bytes of dynamic shared
+// memory. A grid without blocks starts nothing. While the device notes a step, the kernel is noted.
+template <class... Parameters, class... Arguments>
+void Launch(Device& device, void (*kernel)(Parameters...), GridSize grid, int threads,
+            size_t shared, Arguments... arguments) {
+  if (IsEmpty(grid)) return;
+  AllowShared(kernel, shared);
   if (Step* step = device.step()) {
     step->AddKernel<Parameters...>(kernel, grid, threads, shared, Parameters(arguments)...);
     return;

@@ -5,8 +5,17 @@
 
 namespace alignlab::cuda {
 
-void Step::Clear() {
+namespace {
+
+auto LaunchOf(const StepNode& n) {
+  return std::tuple(n.kernel, n.grid.x, n.grid.y, n.grid.z, n.threads, n.shared);
+}
+
+}  // namespace
+
+void Step::Clear(int32_t branches) {
   branch_ = 0;
+  branches_ = branches;
   nodes_.clear();
   places_.clear();
   bytes_.clear();
@@ -52,6 +61,53 @@ std::vector<Step::Argument> Step::ArgumentsOf(size_t i) const {
   return arguments;
 }
 
+Step::Branches Step::NodesOfBranches() const {
+  Branches branches(static_cast<size_t>(branches_));
+  for (size_t i = 0; i < nodes_.size(); ++i) branches[size_t(nodes_[i].branch)].push_back(i);
+  return branches;
+}
+
+bool Step::CanJoin(const Branches& branches) const {
+  const std::vector<size_t>& first = branches[0];
+  return std::ranges::all_of(branches, [&](const std::vector<size_t>& branch) {
+    return std::ranges::equal(branch, first, [&](size_t i, size_t j) {
+      return nodes_[i].joined && LaunchOf(nodes_[i]) == LaunchOf(nodes_[j]);
+    });
+  });
+}
+
+void Step::Join() {
+  if (branches_ == 1) return;
+  const Branches branches = NodesOfBranches();
+  if (!CanJoin(branches)) return;
+  const size_t count = branches.size(), groups = (count + kMostJoined - 1) / kMostJoined;
+  Step joined;
+  joined.Clear(int32_t(groups));
+  for (size_t group = 0; group < groups; ++group) {
+    joined.Branch(int32_t(group));
+    for (size_t at = 0; at < branches[0].size(); ++at)
+      joined.AddJoined(*this, branches, at, count * group / groups, count * (group + 1) / groups);
+  }
+  *this = std::move(joined);
+}
+
+// Node `at` of branches [begin, end) of `from`.
+void Step::AddJoined(const Step& from, const Branches& branches, size_t at, size_t begin,
+                     size_t end) {
+  const StepNode& one = from.nodes_[branches[begin][at]];
+  const size_t bytes = from.ArgumentAt(one.first_argument).size();
+  StepNode& node = Add(StepNode::Kind::kKernel);
+  node.kernel = one.joined;
+  node.call = one.call_joined;
+  node.grid = {one.grid.x, one.grid.y, int64_t(end - begin)};
+  node.threads = one.threads;
+  node.shared = one.shared;
+  std::byte* to = AddArgument(kMostJoined * bytes, alignof(std::max_align_t));
+  for (size_t b = begin; b < end; ++b, to += bytes)
+    std::ranges::copy(from.ArgumentAt(from.nodes_[branches[b][at]].first_argument), to);
+  node.end_argument = places_.size();
+}
+
 bool Step::SameShape(const Step& other) const {
   if (nodes_.size() != other.nodes_.size()) return false;
   for (size_t i = 0; i < nodes_.size(); ++i)
@@ -62,12 +118,10 @@ bool Step::SameShape(const Step& other) const {
 
 bool Step::SameNode(const Step& other, size_t i) const {
   const StepNode &a = nodes_[i], &b = other.nodes_[i];
-  const auto launch = [](const StepNode& n) {
-    return std::tuple(n.kernel, n.grid.x, n.grid.y, n.grid.z, n.threads, n.shared);
-  };
   const auto copy = [](const StepNode& n) { return std::tuple(n.to, n.from, n.bytes); };
   const size_t count = a.end_argument - a.first_argument;
-  if (launch(a) != launch(b) || copy(a) != copy(b) || count != b.end_argument - b.first_argument)
+  if (LaunchOf(a) != LaunchOf(b) || copy(a) != copy(b) ||
+      count != b.end_argument - b.first_argument)
     return false;
   for (size_t k = 0; k < count; ++k)
     if (!std::ranges::equal(ArgumentAt(a.first_argument + k),

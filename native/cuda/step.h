@@ -32,14 +32,25 @@ void CopyArgument(std::byte* to, const T& value) {
   std::memcpy(to, &copy, sizeof copy);
 }
 
+// What a kernel that runs for several branches at once (joined.h) is given: the arguments of the
+// kernel of each. As many as fit into the 4 KB that a kernel's parameters may have.
+constexpr size_t kMostJoined = 8;
+template <class Args>
+struct Joined {
+  Args of[kMostJoined];
+};
+
 struct StepNode {
   enum class Kind : uint8_t { kKernel, kCopy, kZero };
+  using Call = void(const StepNode&, const std::byte* const* arguments);
   Kind kind;
   int32_t branch;  // nodes of one branch run in order
 
   // kKernel
   const void* kernel = nullptr;
-  void (*call)(const StepNode&, const std::byte* const* arguments) = nullptr;  // emulation only
+  Call* call = nullptr;          // emulation only
+  const void* joined = nullptr;  // the kernel that takes Joined arguments, if there is one
+  Call* call_joined = nullptr;
   GridSize grid{0};
   int threads = 0;
   size_t shared = 0;
@@ -53,7 +64,8 @@ struct StepNode {
 
 class Step {
  public:
-  void Clear();
+  void Clear(int32_t branches = 1);
+  int32_t branches() const { return branches_; }
 
   // The branch of what is added from here on; 0 at first.
   void Branch(int32_t number) { branch_ = number; }
@@ -63,6 +75,14 @@ class Step {
   template <class... P>
   void AddKernel(void (*kernel)(P...), GridSize grid, int threads, size_t shared,
                  const P&... arguments);
+  // The kernel added last, which takes Args alone, may run with those of other branches: as
+  // `kernel`, with its z the place of a branch among them.
+  template <class Args>
+  void JoinsBy(void (*kernel)(Joined<Args>));
+
+  // Where all branches start the same kernels on the same grids, they become one: a kernel that
+  // does the same for each of them, or as many as there have to be. Nothing changes otherwise.
+  void Join();
 
   const std::vector<StepNode>& nodes() const { return nodes_; }
   // The arguments of node i; valid until the step changes.
@@ -82,8 +102,12 @@ class Step {
   Argument ArgumentAt(size_t place) const;
   std::byte* AddArgument(size_t bytes, size_t alignment);
   StepNode& Add(StepNode::Kind kind);
+  using Branches = std::vector<std::vector<size_t>>;  // numbers of their nodes
+  Branches NodesOfBranches() const;
+  bool CanJoin(const Branches& branches) const;
+  void AddJoined(const Step& from, const Branches& branches, size_t at, size_t begin, size_t end);
 
-  int32_t branch_ = 0;
+  int32_t branch_ = 0, branches_ = 1;
   std::vector<StepNode> nodes_;
   std::vector<Place> places_;
   std::vector<std::byte> bytes_;
@@ -108,6 +132,15 @@ void Step::AddKernel(void (*kernel)(P...), GridSize grid, int threads, size_t sh
   node.shared = shared;
   (CopyArgument(AddArgument(sizeof(P), alignof(P)), arguments), ...);
   node.end_argument = places_.size();
+}
+
+template <class Args>
+void Step::JoinsBy(void (*kernel)(Joined<Args>)) {
+  static_assert(sizeof(Joined<Args>) <= 4096);
+  nodes_.back().joined = reinterpret_cast<const void*>(kernel);
+#if !defined(__CUDACC__)
+  nodes_.back().call_joined = CallNode<Joined<Args>>;
+#endif
 }
 
 }  // namespace alignlab::cuda

@@ -7,9 +7,10 @@
 
 namespace alignlab::cuda {
 
-void StepNotes::Begin() {
+void StepNotes::Begin(int32_t branches) {
   End();
   open_ = true;
+  step_.Clear(branches);
 }
 
 // What the step reads of the host goes first, in as few copies as there are pieces. The rooms are
@@ -17,6 +18,7 @@ void StepNotes::Begin() {
 void StepNotes::Run() {
   Check(open_, "a step was begun");
   runtime_.Select();
+  step_.Join();
   for (const Upload& upload : uploads_) runtime_.CopyIn(upload.data, upload.pinned, upload.bytes);
   graph_.Run(step_);
   if (!uploads_.empty() || !deliveries_.empty()) runtime_.Synchronize();

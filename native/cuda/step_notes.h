@@ -35,9 +35,10 @@ class StepNotes {
   // While a step is noted.
   bool open() const { return open_; }
   Step& step() { return step_; }
+  const Step& step() const { return step_; }
   const StepGraph& graph() const { return graph_; }
 
-  void Begin();
+  void Begin(int32_t branches);
   // Uploads, starts all nodes, waits if there is something to deliver, and delivers.
   void Run();
   void End();

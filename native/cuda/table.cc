@@ -84,7 +84,7 @@ constexpr MemoryOperations kMemory = {
 };
 
 constexpr StepOperations kSteps = {
-    .begin = [](void* device) { Of(device).BeginStep(); },
+    .begin = [](void* device, int32_t branches) { Of(device).BeginStep(branches); },
     .branch = [](void* device, int32_t number) { Of(device).BranchStep(number); },
     .run = [](void* device) { Of(device).RunStep(); },
     .end = [](void* device) { Of(device).EndStep(); },

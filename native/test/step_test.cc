@@ -119,7 +119,7 @@ void TestBranches(const Backend& table) {
     return Ids(5 + 2 * branch, branch + int32_t(round));
   };
   for (int64_t round = 0; round < 4; ++round) {
-    NotedStep step(table, true);
+    NotedStep step(table, true, kBranches);
     for (int32_t b = 0; b < kBranches; ++b) {
       step.Branch(b);
       noted[size_t(b)].Start(ids(b, round), 0.5f);
@@ -138,11 +138,83 @@ void TestBranches(const Backend& table) {
   }
 }
 
+// Layers of networks of one form, forward and backward.
+struct Networks {
+  static constexpr int64_t kIn = 20, kOut = 36;
+
+  Networks(const Backend& b, int64_t members, int64_t rows)
+      : backend(b), rows(rows), memory(b, size_t(members * kEach) * 4, "networks") {
+    std::vector<float> values;
+    for (int64_t i = 0; i < members * kEach; ++i) values.push_back(float(i * 37 % 101) / 50 - 1);
+    b.memory.copy_in(b.device, memory.data(), values.data(), values.size() * 4);
+  }
+  void Start(int64_t member, int64_t more = 0) {
+    float *x = memory.f32() + member * kEach, *y = x + kRows * kIn, *w = y + kRows * kOut;
+    const Tensor in{x, DType::kF32, rows + more, kIn, kIn};
+    const Tensor out{y, DType::kF32, rows + more, kOut, kOut};
+    const Weight weight{w, DType::kF32, kOut, kIn};
+    backend.ops.linear(backend.device, {in, weight, w + kOut * kIn, out, false});
+    backend.control->relu(backend.device, out);
+    backend.ops.linear_weight_grad(backend.device, {out, in, weight, w + kOut * kIn});
+  }
+  std::vector<float> Values() const {
+    std::vector<float> values(memory.bytes() / 4);
+    backend.memory.copy_out(backend.device, values.data(), memory.data(), memory.bytes());
+    return values;
+  }
+
+  static constexpr int64_t kRows = 80;
+  static constexpr int64_t kEach = kRows * (kIn + kOut) + kOut * kIn + kOut + 4;
+  const Backend& backend;
+  int64_t rows;
+  Buffer memory;
+};
+
+// Runs an update of networks on branches; the last one has `more` rows more.
+void UpdateOnBranches(Networks& networks, int64_t members, int64_t more = 0) {
+  NotedStep step(networks.backend, true, members);
+  for (int64_t m = 0; m < members; ++m) {
+    step.Branch(m);
+    networks.Start(m, m + 1 == members ? more : 0);
+  }
+  step.Run();
+}
+
+// Branches that do the same become one, in bits as if each had run alone.
+void TestJoined(const Backend& table) {
+  for (const int64_t members : {1, 2, 3, 8, 9, 20})
+    for (const int64_t more : {0, 1, 20}) {
+      const Context context(std::to_string(members) + " branches");
+      Networks noted(table, members, 60), singly(table, members, 60);
+      for (int round = 0; round < 2; ++round) {
+        UpdateOnBranches(noted, members, more);
+        for (int64_t m = 0; m < members; ++m) singly.Start(m, m + 1 == members ? more : 0);
+        EXPECT(SameBits(noted.Values(), singly.Values()));
+      }
+    }
+}
+
+// As many nodes as one branch has, or two for more than fit into one; where a branch differs, each
+// keeps its own.
+void TestNodesOfJoined(const Backend& table) {
+  const auto nodes = [&](int64_t members, int64_t more) {
+    Networks networks(table, members, 60);
+    UpdateOnBranches(networks, members, more);
+    return GraphOf(table).nodes();
+  };
+  const size_t one = nodes(1, 0);
+  EXPECT(one == 5);  // product, activation, gradient of the weight, and of the bias in two parts
+  EXPECT(nodes(2, 0) == one && nodes(8, 0) == one);
+  EXPECT(nodes(9, 0) == 2 * one && nodes(16, 0) == 2 * one && nodes(17, 0) == 3 * one);
+  EXPECT(nodes(3, 1) == one);  // on the same grids
+  EXPECT(nodes(3, 20) == 3 * one);
+}
+
 // The same operations on other branches are another graph.
 void TestBranchesOfGraph(const Backend& table) {
   Small one(table), other(table);
   const auto run = [&](int32_t branch) {
-    NotedStep step(table, true);
+    NotedStep step(table, true, 2);
     one.Start(Ids(5, 1), 0.5f);
     step.Branch(branch);
     other.Start(Ids(5, 1), 0.5f);
@@ -239,12 +311,13 @@ void TestBatchArrays(const Backend& table) {
 
 int main() {
   if (!kEmulateCuda && !test_device.backend()) return 0;
-  for (const auto& test : {TestBits, TestBranches, TestGivenUp, TestWaiting}) {
+  for (const auto& test : {TestBits, TestBranches, TestJoined, TestGivenUp, TestWaiting}) {
     OnEmulatedCuda(cuda::HopperUse::kNever, test);
     OnDevice(test);
   }
   // These look into the device.
-  for (const auto& test : {TestGraph, TestBranchesOfGraph, TestOtherOperations, TestBatchArrays})
+  for (const auto& test :
+       {TestGraph, TestBranchesOfGraph, TestNodesOfJoined, TestOtherOperations, TestBatchArrays})
     OnEmulatedCuda(cuda::HopperUse::kNever, test);
   return Report();
 }

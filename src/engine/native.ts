@@ -263,7 +263,7 @@ export interface Native {
 }
 
 /** Of native/backend/backend.h. */
-const abi = 8;
+const abi = 9;
 
 const load = (): Native => {
   let addon: Native;

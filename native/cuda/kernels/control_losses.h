@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cuda/block_sum.h"
-#include "cuda/launch.h"
+#include "cuda/joined.h"
 #include "cuda/operations.h"
 
 namespace alignlab::cuda {
@@ -37,11 +37,11 @@ __device__ inline double SumOverRows(double* shared, int64_t rows, const Body& b
   return SumOverBlock(shared, sum);
 }
 
-// kernel(args) by one block.
-template <class Args>
-void OneBlock(void* device, void (*kernel)(Args), const Args& args) {
+// Body by one block.
+template <class Body>
+void OneBlock(void* device, const typename Body::Args& args) {
   const Operation op(device);
-  Launch(op.device(), kernel, {1}, kThreads, 0, args);
+  LaunchBody<Body>(op.device(), {1}, 0, args);
 }
 
 }  // namespace

@@ -13,23 +13,30 @@ constexpr int64_t kRowsOfSum = 64;
 
 // partial[chunk][col]: the sum of the chunk's rows, ascending.
 template <class T>
-__global__ void __launch_bounds__(kThreads)
-    ColumnSums(const T* x, int64_t stride, int64_t rows, int64_t cols, float* partial) {
-  const int64_t c = int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (c >= cols) return;
-  const int64_t first = blockIdx.y * kRowsOfSum;
-  const int64_t end = first + kRowsOfSum < rows ? first + kRowsOfSum : rows;
-  float sum = 0;
-  for (int64_t r = first; r < end; ++r) sum += LoadElement(x + r * stride + c);
-  partial[blockIdx.y * cols + c] = sum;
-}
+struct ColumnSums {
+  const T* x;
+  int64_t stride, rows, cols;
+  float* partial;
+};
+template <class T>
+struct ColumnSumsBody : BodyOf<ColumnSums<T>, kThreads> {
+  __device__ static void Run(const ColumnSums<T>& a) {
+    const int64_t c = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+    if (c >= a.cols) return;
+    const int64_t first = blockIdx.y * kRowsOfSum;
+    const int64_t end = first + kRowsOfSum < a.rows ? first + kRowsOfSum : a.rows;
+    float sum = 0;
+    for (int64_t r = first; r < end; ++r) sum += LoadElement(a.x + r * a.stride + c);
+    a.partial[blockIdx.y * a.cols + c] = sum;
+  }
+};
 
 template <class T>
 void AddBiasGrad(Device& device, const Tensor& x, float* to) {
   const int64_t blocks = CeilDiv(x.cols, kThreads), chunks = CeilDiv(x.rows, kRowsOfSum);
   float* partial = device.Scratch<float>(chunks * x.cols);
-  Launch(device, ColumnSums<T>, {blocks, chunks}, kThreads, 0, static_cast<const T*>(x.data),
-         x.stride, x.rows, x.cols, partial);
+  LaunchBody<ColumnSumsBody<T>>(device, {blocks, chunks}, 0,
+                                {static_cast<const T*>(x.data), x.stride, x.rows, x.cols, partial});
   AddColumnSums(device, partial, chunks, x.cols, x.cols, to);
 }
 

@@ -12,6 +12,7 @@ inline bool InPairs(const Tensor& t) {
 
 // Writes an output, with a bias and what is there already.
 struct StoreOutputs {
+  static constexpr bool kInEnsembles = true;
   void* to;
   int64_t stride;
   const float* bias;      // or null

@@ -2,9 +2,11 @@
 // Any of the tiles gives the same bits (tile_bf16.h, tile_f32.h), so shapes choose freely.
 #pragma once
 
+#include <type_traits>
+
+#include "cuda/joined.h"
 #include "cuda/kernels/tile_bf16.h"
 #include "cuda/kernels/tile_f32.h"
-#include "cuda/launch.h"
 
 namespace alignlab::cuda {
 
@@ -67,16 +69,27 @@ GridSize TilesOf(int64_t m, int64_t n) {
 
 // Large tiles come in twos on a multiprocessor: 128 registers.
 template <class Tile>
-constexpr int kBlocksAtLeast = Tile::kThreads == 256 ? 2 : 1;
+constexpr int kBlocksOf = Tile::kThreads == 256 ? 2 : 1;
 
+// Whether networks of ensembles have such products: in f32, with an epilogue that says so.
+template <class T, class Epilogue>
+constexpr bool kInEnsembles = std::is_same_v<T, float> && requires { Epilogue::kInEnsembles; };
+
+template <class Tile, class Epilogue>
+struct Product {
+  Operands<typename Tile::Element> of;
+  Epilogue epilogue;
+};
 template <class Tile, int kStages, bool kAligned, class Epilogue>
-__global__ void __launch_bounds__(Tile::kThreads, kBlocksAtLeast<Tile>)
-    ProductKernel(Operands<typename Tile::Element> of, Epilogue epilogue) {
-  const TilePlace at = PlaceOf<Tile>(blockIdx.x, of.m, of.n);
-  Tile tile;
-  SumTile<Tile, kStages, kAligned>(tile, of, at.row, at.col);
-  tile.Emit(at.row, at.col, of.m, of.n, epilogue);
-}
+struct ProductBody : BodyOf<Product<Tile, Epilogue>, Tile::kThreads, kBlocksOf<Tile>> {
+  static constexpr bool kAlone = !kInEnsembles<typename Tile::Element, Epilogue>;
+  __device__ __forceinline__ static void Run(const Product<Tile, Epilogue>& a) {
+    const TilePlace at = PlaceOf<Tile>(blockIdx.x, a.of.m, a.of.n);
+    Tile tile;
+    SumTile<Tile, kStages, kAligned>(tile, a.of, at.row, at.col);
+    tile.Emit(at.row, at.col, a.of.m, a.of.n, a.epilogue);
+  }
+};
 
 // The tiles of either type, large to small, with as many pieces under way as hide the memory.
 template <class T, Along kA, Along kB>
@@ -104,8 +117,8 @@ struct PairedTiles {
 
 template <class Tile, int kStages, bool kAligned, class T, class Epilogue>
 void LaunchProduct(Device& device, const Operands<T>& of, const Epilogue& epilogue) {
-  Launch(device, ProductKernel<Tile, kStages, kAligned, Epilogue>, TilesOf<Tile>(of.m, of.n),
-         Tile::kThreads, kPieceBytes<Tile, kStages>, of, epilogue);
+  LaunchBody<ProductBody<Tile, kStages, kAligned, Epilogue>>(
+      device, TilesOf<Tile>(of.m, of.n), kPieceBytes<Tile, kStages>, {of, epilogue});
 }
 
 // epilogue gets each output of A B^T once; both operands are Aligned().
@@ -114,7 +127,7 @@ void MultiplyAligned(Device& device, const Operands<T>& of, const Epilogue& epil
   using Large = typename Tiles::Large;
   using Middle = typename Tiles::Middle;
   // The largest tile that gives every multiprocessor something, without rows that are mostly empty.
-  const int64_t wanted = device.properties().multiprocessors;
+  const int64_t wanted = CeilDiv(device.properties().multiprocessors, device.branches());
   if (of.m > Middle::kRows && of.n > Middle::kCols && TilesOf<Large>(of.m, of.n).x >= wanted)
     return LaunchProduct<Large, Tiles::kLargeStages, true>(device, of, epilogue);
   if (of.m > Tiles::Small::kRows && 2 * TilesOf<Middle>(of.m, of.n).x >= wanted)
