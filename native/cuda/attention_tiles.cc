@@ -95,22 +95,14 @@ std::vector<AttentionTile> SortedByTree(const AttentionArgs& args, int32_t block
 
 }  // namespace
 
-int64_t CountTiles(const AttentionArgs& args, int32_t block) {
-  int64_t tiles = 0;
-  for (int64_t r = 0; r < args.run_count; ++r) {
-    const QueryRun& run = args.runs[r];
-    const int64_t begin = args.segments[run.segment].position + run.offset;
-    if (run.count > 0) tiles += (begin + run.count - 1) / block - begin / block + 1;
-  }
-  return tiles;
-}
-
-int32_t LongestTile(const AttentionArgs& args, int32_t block) {
-  int32_t longest = 0;
-  for (int64_t r = 0; r < args.run_count && longest < block; ++r)
-    ForEachTile(args, args.runs[r], block,
-                [&](int32_t, int32_t, int32_t count) { longest = std::max(longest, count); });
-  return longest;
+TileExtent ExtentOfTiles(const AttentionArgs& args, int32_t block) {
+  TileExtent extent;
+  for (int64_t r = 0; r < args.run_count; ++r)
+    ForEachTile(args, args.runs[r], block, [&](int32_t, int32_t, int32_t count) {
+      ++extent.count;
+      extent.longest = std::max(extent.longest, count);
+    });
+  return extent;
 }
 
 std::vector<PathSegment> FlattenSegments(const AttentionArgs& args) {

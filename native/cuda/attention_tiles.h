@@ -30,10 +30,12 @@ struct AttentionTile {
 // A tile that spans two blocks: its first tokens do not see the last one.
 constexpr int32_t kWideBlock = 2 * kKeyBlock;
 
+struct TileExtent {
+  int64_t count = 0;
+  int32_t longest = 0;  // tokens of a tile, at most
+};
 // `block`: of positions, that tiles are inside of.
-int64_t CountTiles(const AttentionArgs& args, int32_t block = kKeyBlock);
-// Tokens in the longest tile.
-int32_t LongestTile(const AttentionArgs& args, int32_t block = kKeyBlock);
+TileExtent ExtentOfTiles(const AttentionArgs& args, int32_t block = kKeyBlock);
 
 std::vector<PathSegment> FlattenSegments(const AttentionArgs& args);
 std::vector<int32_t> FlattenPages(const AttentionArgs& args);

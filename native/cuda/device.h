@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "cuda/attention_tiles.h"
 #include "cuda/cublas.h"
+#include "cuda/memo.h"
 #include "cuda/room.h"
 #include "cuda/step_notes.h"
 
@@ -66,6 +68,8 @@ class Device {
   const T* StageBatch(BatchArray which, uint64_t batch, const T* host, int64_t count) {
     return static_cast<const T*>(BatchBytes(which, batch, host, size_t(count) * sizeof(T)));
   }
+  // By the number of a batch and the block of positions (attention_host.h).
+  Memo<TileExtent, 2>& tile_extents() { return tile_extents_; }
   // The kept array of this batch, or null when it has to be staged.
   const void* Kept(BatchArray which, uint64_t batch) const;
   // Host memory that the device fills: CopyOut waits, and cannot be a part of a step.
@@ -122,6 +126,7 @@ class Device {
   std::deque<Room> scratch_;  // of each branch of a step; outside of one the first serves
   Room pinned_;
   KeptArrays kept_;
+  Memo<TileExtent, 2> tile_extents_{64};
   std::unique_ptr<Cublas> cublas_;
   HopperUse hopper_ = HopperUse::kNever;
   StepNotes notes_;

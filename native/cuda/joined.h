@@ -29,7 +29,10 @@ __global__ void __launch_bounds__(Body::kThreads, Body::kBlocksAtLeast)
 template <class Body>
 __global__ void __launch_bounds__(Body::kThreads, Body::kBlocksAtLeast)
     JoinedKernel(const __grid_constant__ Joined<typename Body::Args> args) {
-  Body::Run(args.of[blockIdx.z]);
+  // Into registers: parameters behind an index that the compiler does not know would be read again
+  // wherever they are used, behind branches.
+  const typename Body::Args mine = args.of[blockIdx.z];
+  Body::Run(mine);
 }
 
 template <class Body>

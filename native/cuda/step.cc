@@ -11,6 +11,11 @@ auto LaunchOf(const StepNode& n) {
   return std::tuple(n.kernel, n.grid.x, n.grid.y, n.grid.z, n.threads, n.shared);
 }
 
+// std::equal would go byte by byte.
+bool SameBytes(Step::Argument a, Step::Argument b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
 }  // namespace
 
 void Step::Clear(int32_t branches) {
@@ -76,19 +81,18 @@ bool Step::CanJoin(const Branches& branches) const {
   });
 }
 
-void Step::Join() {
-  if (branches_ == 1) return;
+bool Step::Join(Step& joined) const {
+  if (branches_ == 1) return false;
   const Branches branches = NodesOfBranches();
-  if (!CanJoin(branches)) return;
+  if (!CanJoin(branches)) return false;
   const size_t count = branches.size(), groups = (count + kMostJoined - 1) / kMostJoined;
-  Step joined;
   joined.Clear(int32_t(groups));
   for (size_t group = 0; group < groups; ++group) {
     joined.Branch(int32_t(group));
     for (size_t at = 0; at < branches[0].size(); ++at)
       joined.AddJoined(*this, branches, at, count * group / groups, count * (group + 1) / groups);
   }
-  *this = std::move(joined);
+  return true;
 }
 
 // Node `at` of branches [begin, end) of `from`.
@@ -104,7 +108,7 @@ void Step::AddJoined(const Step& from, const Branches& branches, size_t at, size
   node.shared = one.shared;
   std::byte* to = AddArgument(kMostJoined * bytes, alignof(std::max_align_t));
   for (size_t b = begin; b < end; ++b, to += bytes)
-    std::ranges::copy(from.ArgumentAt(from.nodes_[branches[b][at]].first_argument), to);
+    std::memcpy(to, from.ArgumentAt(from.nodes_[branches[b][at]].first_argument).data(), bytes);
   node.end_argument = places_.size();
 }
 
@@ -124,8 +128,7 @@ bool Step::SameNode(const Step& other, size_t i) const {
       count != b.end_argument - b.first_argument)
     return false;
   for (size_t k = 0; k < count; ++k)
-    if (!std::ranges::equal(ArgumentAt(a.first_argument + k),
-                            other.ArgumentAt(b.first_argument + k)))
+    if (!SameBytes(ArgumentAt(a.first_argument + k), other.ArgumentAt(b.first_argument + k)))
       return false;
   return true;
 }

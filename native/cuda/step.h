@@ -80,9 +80,9 @@ class Step {
   template <class Args>
   void JoinsBy(void (*kernel)(Joined<Args>));
 
-  // Where all branches start the same kernels on the same grids, they become one: a kernel that
-  // does the same for each of them, or as many as there have to be. Nothing changes otherwise.
-  void Join();
+  // Where all branches start the same kernels on the same grids, `joined` becomes a step that does
+  // the same by kernels that run for all of them, or for kMostJoined at a time. False otherwise.
+  bool Join(Step& joined) const;
 
   const std::vector<StepNode>& nodes() const { return nodes_; }
   // The arguments of node i; valid until the step changes.

@@ -18,9 +18,8 @@ void StepNotes::Begin(int32_t branches) {
 void StepNotes::Run() {
   Check(open_, "a step was begun");
   runtime_.Select();
-  step_.Join();
   for (const Upload& upload : uploads_) runtime_.CopyIn(upload.data, upload.pinned, upload.bytes);
-  graph_.Run(step_);
+  graph_.Run(step_.Join(joined_) ? joined_ : step_);
   if (!uploads_.empty() || !deliveries_.empty()) runtime_.Synchronize();
   for (const Delivery& delivery : std::exchange(deliveries_, {})) delivery.take(delivery.host);
   End();

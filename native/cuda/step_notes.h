@@ -68,7 +68,7 @@ class StepNotes {
 
   Runtime& runtime_;
   bool open_ = false;
-  Step step_;
+  Step step_, joined_;
   StepGraph graph_;
   Room staged_, pinned_;  // the same pieces at the same places
   std::vector<Upload> uploads_;

@@ -237,6 +237,7 @@ void Generator::SampleStep() {
 
 void Generator::Settle(const OnTokens& on_tokens, const GenerationControl& control) {
   std::vector<TokenEvent> events;
+  events.reserve(order_.size());
   for (size_t r = 0; r < order_.size(); ++r) {
     Active& a = *order_[r];
     const int32_t token = samples_.token(int64_t(r));

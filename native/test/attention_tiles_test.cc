@@ -33,7 +33,8 @@ bool IsAncestor(const AttentionArgs& args, int32_t ancestor, int32_t segment) {
 // Every token is in one tile, and no tile leaves its block of positions.
 void ExpectCover(const AttentionArgs& args, const std::vector<AttentionTile>& tiles,
                  int32_t block) {
-  EXPECT(int64_t(tiles.size()) == CountTiles(args, block));
+  const TileExtent extent = ExtentOfTiles(args, block);
+  EXPECT(int64_t(tiles.size()) == extent.count);
   std::set<int64_t> rows;
   int64_t tokens = 0, expected = 0;
   int32_t longest = 0;
@@ -53,7 +54,7 @@ void ExpectCover(const AttentionArgs& args, const std::vector<AttentionTile>& ti
     for (int32_t t = 0; t < run.count; ++t) EXPECT(rows.count(run.row + t) == 1);
   }
   EXPECT(tokens == expected && int64_t(rows.size()) == expected);
-  EXPECT(longest == LongestTile(args, block));
+  EXPECT(longest == extent.longest);
 }
 
 void ExpectByCost(const std::vector<AttentionTile>& tiles, int32_t block) {
@@ -137,7 +138,8 @@ void TestPieces() {
   const QueryRun none[] = {{1, 3, 0, 0}};
   args.runs = none;
   args.run_count = 1;
-  EXPECT(CountTiles(args) == 0 && TilesByCost(args).empty() && LongestTile(args) == 0);
+  const TileExtent extent = ExtentOfTiles(args);
+  EXPECT(extent.count == 0 && TilesByCost(args).empty() && extent.longest == 0);
 }
 
 }  // namespace

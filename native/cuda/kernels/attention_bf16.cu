@@ -145,9 +145,10 @@ __global__ void __launch_bounds__(kAttentionThreads, AttendShape<kWidth, kTiles>
 template <int kWidth, int kTiles>
 void Start(Device& device, const AttentionArgs& args, const AttentionView<uint16_t>& view) {
   using Shape = AttendShape<kWidth, kTiles>;
-  const int64_t parts = CeilDiv(int64_t(LongestTile(args)) * view.group, Shape::kRows);
+  const TileExtent tiles = ExtentOfTiles(device, args);
+  const int64_t parts = CeilDiv(int64_t(tiles.longest) * view.group, Shape::kRows);
   static_assert(Shape::kBytes <= kSharedOfBlock);
-  Launch(device, AttendKernel<kWidth, kTiles>, {CountTiles(args), args.kv.kv_heads, parts},
+  Launch(device, AttendKernel<kWidth, kTiles>, {tiles.count, args.kv.kv_heads, parts},
          kAttentionThreads, Shape::kBytes, view);
 }
 
@@ -158,7 +159,7 @@ void AttendBf16(Device& device, const AttentionArgs& args, const AttentionView<u
     constexpr int kWidth = width;
     // Twice the rows read the keys half as often. Wider ones do not fit the registers.
     if constexpr (kWidth == 64) {
-      if (int64_t(LongestTile(args)) * view.group > AttendShape<kWidth, 1>::kRows)
+      if (int64_t(ExtentOfTiles(device, args).longest) * view.group > AttendShape<kWidth, 1>::kRows)
         return Start<kWidth, 2>(device, args, view);
     }
     Start<kWidth, 1>(device, args, view);

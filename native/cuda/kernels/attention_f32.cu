@@ -107,10 +107,11 @@ __global__ void __launch_bounds__(kAttentionThreads) AttendKernel(AttentionView<
 void AttendF32(Device& device, const AttentionArgs& args, const AttentionView<float>& view) {
   WithWidth<64, 128, 256>(args.kv.head_dim, [&](auto width) {
     using Shape = AttendShape<width>;
-    const int64_t parts = CeilDiv(int64_t(LongestTile(args)) * view.group, Shape::kRows);
+    const TileExtent tiles = ExtentOfTiles(device, args);
+    const int64_t parts = CeilDiv(int64_t(tiles.longest) * view.group, Shape::kRows);
     static_assert(Shape::kBytes <= kSharedOfBlock);
-    Launch(device, AttendKernel<width>, {CountTiles(args), args.kv.kv_heads, parts},
-           kAttentionThreads, Shape::kBytes, view);
+    Launch(device, AttendKernel<width>, {tiles.count, args.kv.kv_heads, parts}, kAttentionThreads,
+           Shape::kBytes, view);
   });
 }
 

@@ -190,13 +190,15 @@ __global__ void __launch_bounds__(kAttentionThreads, 3) KeyKernel(GradientView<f
 void GradientsF32(Device& device, const AttentionArgs& args, const GradientView<float>& view) {
   WithWidth<64, 128, 256>(args.kv.head_dim, [&](auto width) {
     using Shape = GradientShape<width>;
-    const int64_t tiles = CountTiles(args), longest = LongestTile(args);
+    const TileExtent tiles = ExtentOfTiles(device, args);
     static_assert(Shape::kBytes <= kSharedOfBlock);
     Launch(device, QueryKernel<width>,
-           {tiles, args.kv.kv_heads, CeilDiv(longest * view.forward.group, Shape::kRows)},
+           {tiles.count, args.kv.kv_heads,
+            CeilDiv(int64_t(tiles.longest) * view.forward.group, Shape::kRows)},
            kAttentionThreads, Shape::kBytes, view);
-    Launch(device, KeyKernel<width>, {tiles, args.kv.kv_heads, CeilDiv(longest, Shape::kRows)},
-           kAttentionThreads, Shape::kBytes, view);
+    Launch(device, KeyKernel<width>,
+           {tiles.count, args.kv.kv_heads, CeilDiv(tiles.longest, Shape::kRows)}, kAttentionThreads,
+           Shape::kBytes, view);
   });
 }
 

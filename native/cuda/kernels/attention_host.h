@@ -19,6 +19,14 @@ const T* BatchTable(Device& device, BatchArray which, const AttentionArgs& args,
   return device.StageBatch(which, args.batch, table.data(), int64_t(table.size()));
 }
 
+// Counted once a batch: for a decoding step, counting takes a layer as long as all else that it
+// asks of the host.
+inline TileExtent ExtentOfTiles(Device& device, const AttentionArgs& args,
+                                int32_t block = kKeyBlock) {
+  const auto count = [&] { return ExtentOfTiles(args, block); };
+  return args.batch == 0 ? count() : device.tile_extents().Of({int64_t(args.batch), block}, count);
+}
+
 // Whether rows that begin at `data` and are `stride` elements apart begin at multiples of `bytes`.
 template <class T>
 bool RowsAligned(const T* data, int64_t stride, int64_t bytes) {

@@ -158,7 +158,8 @@ void KeyGradientsBf16(Device& device, const AttentionArgs& args,
   WithWidth<32, 64, 96, 128, 256>(args.kv.head_dim, [&](auto width) {
     using Shape = KeyShape<width>;
     static_assert(Shape::kBytes <= kSharedOfBlock);
-    Launch(device, KeyKernel<width>, {CountTiles(args), args.kv.kv_heads, width / Shape::kColumns},
+    Launch(device, KeyKernel<width>,
+           {ExtentOfTiles(device, args).count, args.kv.kv_heads, width / Shape::kColumns},
            kAttentionThreads, Shape::kBytes, view);
   });
 }

@@ -136,9 +136,10 @@ void QueryGradientsBf16(Device& device, const AttentionArgs& args,
                         const GradientView<uint16_t>& view) {
   WithWidth<32, 64, 96, 128, 256>(args.kv.head_dim, [&](auto width) {
     using Shape = QueryShape<width>;
-    const int64_t parts = CeilDiv(int64_t(LongestTile(args)) * view.forward.group, Shape::kRows);
+    const TileExtent tiles = ExtentOfTiles(device, args);
+    const int64_t parts = CeilDiv(int64_t(tiles.longest) * view.forward.group, Shape::kRows);
     static_assert(Shape::kBytes <= kSharedOfBlock);
-    Launch(device, QueryKernel<width>, {CountTiles(args), args.kv.kv_heads, parts}, Shape::kThreads,
+    Launch(device, QueryKernel<width>, {tiles.count, args.kv.kv_heads, parts}, Shape::kThreads,
            Shape::kBytes, view);
   });
 }

@@ -33,7 +33,7 @@ void Start(Device& device, const AttentionArgs& args, const KeyBoxes& boxes,
            AttentionView<uint16_t> v) {
   using Shape = HopperAttendShape<kWidth>;
   v.tiles = BatchTable(device, BatchArray::kWideTiles, args, WideTilesByCost);
-  const TileParts parts = PartsOfTiles(args, v.group, Shape::kGroups);
+  const TileParts parts = PartsOfTiles(device, args, v.group, Shape::kGroups);
   Launch(device, HopperAttendKernel<kWidth>,
          {std::min<int64_t>(parts.all, device.properties().multiprocessors)}, Shape::kThreads,
          KeyRing<kWidth>::kSharedBytes, boxes, v, parts);

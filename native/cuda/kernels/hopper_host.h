@@ -12,10 +12,10 @@ namespace alignlab::cuda {
 
 // Tiles with no more rows on average than one warpgroup has, those of decoding above all, are left
 // to smaller blocks.
-inline bool FillsBlocks(const AttentionArgs& args, int64_t rows_of_token) {
+inline bool FillsBlocks(Device& device, const AttentionArgs& args, int64_t rows_of_token) {
   int64_t tokens = 0;
   for (int64_t r = 0; r < args.run_count; ++r) tokens += args.runs[r].count;
-  return tokens * rows_of_token > CountTiles(args, kWideBlock) * kGroupRows;
+  return tokens * rows_of_token > ExtentOfTiles(device, args, kWideBlock).count * kGroupRows;
 }
 
 // The pages from the first of memory to the last one that a segment has, as rows of one matrix.
@@ -33,11 +33,11 @@ inline BoxedMatrix RowsOfPages(const AttentionArgs& args) {
 
 // What the kernels copy keys by, or nothing when the device leaves the call to others:
 // rows_of_token are those of a tile that a token makes.
-inline std::optional<KeyBoxes> BoxesByHopper(const Device& device, const AttentionArgs& args,
+inline std::optional<KeyBoxes> BoxesByHopper(Device& device, const AttentionArgs& args,
                                              const AttentionView<uint16_t>& v,
                                              int64_t rows_of_token) {
   if (device.hopper() == HopperUse::kNever || (v.head_dim != 64 && v.head_dim != 128)) return {};
-  if (device.hopper() == HopperUse::kLarge && !FillsBlocks(args, rows_of_token)) return {};
+  if (device.hopper() == HopperUse::kLarge && !FillsBlocks(device, args, rows_of_token)) return {};
   if (!v.q.aligned || v.page_stride % v.head_dim != 0) return {};
   BoxedMatrix rows = RowsOfPages(args);
   if (!rows.Fits()) return {};
@@ -52,10 +52,11 @@ inline std::optional<KeyBoxes> BoxesByHopper(const Device& device, const Attenti
 
 // Wide tiles for blocks of `groups` warpgroups: units of a warpgroup's rows, in parts as equal as
 // they can be.
-inline TileParts PartsOfTiles(const AttentionArgs& args, int group, int groups) {
-  const int64_t units = CeilDiv(int64_t(LongestTile(args, kWideBlock)) * group, kGroupRows);
+inline TileParts PartsOfTiles(Device& device, const AttentionArgs& args, int group, int groups) {
+  const TileExtent tiles = ExtentOfTiles(device, args, kWideBlock);
+  const int64_t units = CeilDiv(int64_t(tiles.longest) * group, kGroupRows);
   const int64_t of_tile = CeilDiv(units, groups);
-  const int64_t all = CountTiles(args, kWideBlock) * args.kv.kv_heads * of_tile;
+  const int64_t all = tiles.count * args.kv.kv_heads * of_tile;
   if (all == 0) return {0, 1, 0};
   return {int(all), int(of_tile), int(CeilDiv(units, of_tile)) * kGroupRows};
 }

@@ -212,7 +212,8 @@ void Start(Device& device, const AttentionArgs& args, const KeyGradientBoxes& bo
            GradientView<uint16_t> g) {
   g.tree_tiles = BatchTable(device, BatchArray::kWideTreeTiles, args, WideTilesByTree);
   using Block = KeyGradientBlock<kWidth>;
-  Launch(device, HopperKeyKernel<kWidth>, {CountTiles(args, kWideBlock), args.kv.kv_heads},
+  Launch(device, HopperKeyKernel<kWidth>,
+         {ExtentOfTiles(device, args, kWideBlock).count, args.kv.kv_heads},
          Block::Threads::kThreads, Block::kSharedBytes, boxes, g, kGroupRows / g.forward.group);
 }
 

@@ -139,7 +139,7 @@ template <int kWidth>
 void Start(Device& device, const AttentionArgs& args, const KeyBoxes& boxes,
            GradientView<uint16_t> g) {
   g.forward.tiles = BatchTable(device, BatchArray::kWideTiles, args, WideTilesByCost);
-  const TileParts parts = PartsOfTiles(args, g.forward.group, QueryBlock::kGroups);
+  const TileParts parts = PartsOfTiles(device, args, g.forward.group, QueryBlock::kGroups);
   Launch(device, HopperQueryKernel<kWidth>,
          {std::min<int64_t>(parts.all, device.properties().multiprocessors)}, QueryBlock::kThreads,
          KeyRing<kWidth>::kSharedBytes, boxes, g, parts);
