@@ -1,5 +1,5 @@
 // Who runs which stage, where several threads work at one study: each asks for every stage that it
-// could run now, and is given one at a time that nobody else has.
+// could run now, and is given the heaviest that nobody else has, one at a time.
 
 export type Grant =
   /** It is this thread's to run. */
@@ -8,21 +8,21 @@ export type Grant =
   | { readonly kind: 'finished'; readonly key: string };
 
 export class Broker {
-  /** By thread, in the order in which they were asked for. */
-  readonly #wanted: readonly Set<string>[];
+  /** By thread, in the order in which they were asked for: their weights. */
+  readonly #wanted: readonly Map<string, number>[];
   readonly #running = new Map<string, number>();
   readonly #finished = new Set<string>();
   readonly #tell: (thread: number, grant: Grant) => void;
 
   constructor(threads: number, tell: (thread: number, grant: Grant) => void) {
-    this.#wanted = Array.from({ length: threads }, () => new Set<string>());
+    this.#wanted = Array.from({ length: threads }, () => new Map<string, number>());
     this.#tell = tell;
   }
 
-  want(thread: number, key: string): void {
+  want(thread: number, key: string, weight = 0): void {
     // It may have been finished after the thread looked for it.
     if (this.#finished.has(key)) this.#tell(thread, { kind: 'finished', key });
-    else this.#wanted[thread]!.add(key);
+    else this.#wanted[thread]!.set(key, weight);
     this.#grant();
   }
 
@@ -41,11 +41,21 @@ export class Broker {
   #grant(): void {
     const busy = new Set(this.#running.values());
     for (const [thread, keys] of this.#wanted.entries()) {
-      const key = busy.has(thread) ? undefined : [...keys].find((each) => !this.#running.has(each));
-      if (key === undefined) continue;
+      const key = busy.has(thread) ? null : this.#heaviest(keys);
+      if (key === null) continue;
       keys.delete(key);
       this.#running.set(key, thread);
       this.#tell(thread, { kind: 'run', key });
     }
+  }
+
+  /** That does not run; of equal ones the first. */
+  #heaviest(keys: ReadonlyMap<string, number>): string | null {
+    let found: string | null = null;
+    for (const [key, weight] of keys) {
+      if (this.#running.has(key)) continue;
+      if (found === null || weight > keys.get(found)!) found = key;
+    }
+    return found;
   }
 }

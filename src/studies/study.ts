@@ -42,6 +42,11 @@ export interface Stage<Result extends StageResult> {
   /** Everything that decides the result besides the inputs. */
   readonly settings: JsonObject;
   readonly inputs?: readonly Artefact[];
+  /**
+   * About how long it takes, and what waits for it, against the study's other stages: where several
+   * could run, the heaviest does first, so that no long one is left for the end. Default 0.
+   */
+  readonly weight?: number;
   run(context: StageContext): Promise<Result>;
 }
 
@@ -63,6 +68,7 @@ export type StageGate = (stage: StageTurn, run: () => Promise<void>) => Promise<
 export interface StageTurn {
   readonly key: string;
   readonly name: string;
+  readonly weight: number;
 }
 
 export interface StudyOptions {
@@ -228,10 +234,10 @@ export class Study implements Stages, AsyncDisposable {
   }
 
   async #make(stage: Stage<StageResult>, key: string): Promise<Artefact> {
-    const { name } = stage;
+    const { name, weight = 0 } = stage;
     const folder = join(this.folder, stagesName, `${slug(name)}-${key.slice(0, 12)}`);
     const kept = await readResult(folder, key);
-    if (!kept) await this.#gate({ key, name }, () => this.#run(stage, key, folder));
+    if (!kept) await this.#gate({ key, name, weight }, () => this.#run(stage, key, folder));
     const result = kept ?? (await readResult(folder, key));
     if (!result) throw new AlignlabError('INTERNAL', `The stage "${name}" left no result.`);
     if (kept) this.#options.onEvent?.({ stage: name, key, kind: 'reused' });

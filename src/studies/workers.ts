@@ -12,7 +12,7 @@ interface Failure {
 }
 
 type FromWorker =
-  | { readonly kind: 'want'; readonly key: string }
+  | { readonly kind: 'want'; readonly key: string; readonly weight: number }
   | { readonly kind: 'ended'; readonly key: string; readonly finished: boolean }
   | { readonly kind: 'event'; readonly event: StageEvent }
   | { readonly kind: 'failed'; readonly failure: Failure }
@@ -63,7 +63,7 @@ export const runWorkers = async (options: WorkersOptions): Promise<void> => {
       new Promise<void>((resolve) => {
         let done = false;
         worker.on('message', (message: FromWorker) => {
-          if (message.kind === 'want') broker.want(thread, message.key);
+          if (message.kind === 'want') broker.want(thread, message.key, message.weight);
           else if (message.kind === 'ended') broker.ended(message.key, message.finished);
           else if (message.kind === 'event') onEvent?.(message.event);
           else if (message.kind === 'failed') fail(errorOf(message.failure));
@@ -126,11 +126,11 @@ export const serve = async (
     for (const { reject } of waiting.values()) reject(abortedError());
     waiting.clear();
   });
-  const gate: StageGate = async ({ key }, run) => {
+  const gate: StageGate = async ({ key, weight }, run) => {
     if (controller.signal.aborted) throw abortedError();
     const mine = await new Promise<boolean>((resolve, reject) => {
       waiting.set(key, { resolve, reject });
-      send({ kind: 'want', key });
+      send({ kind: 'want', key, weight });
     });
     if (!mine) return;
     let finished = false;

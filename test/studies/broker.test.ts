@@ -30,6 +30,21 @@ test('a thread has one stage at a time, and another thread does not wait for it'
   t.deepEqual(told(), ['0 finished b']);
 });
 
+test('of what could run the heaviest does first, of equal ones the first', (t) => {
+  const { broker: own, told } = broker(2);
+  own.want(0, 'first');
+  for (const thread of [0, 1]) {
+    own.want(thread, 'light');
+    own.want(thread, 'heavy', 3);
+    own.want(thread, 'as heavy', 3);
+  }
+  t.deepEqual(told(), ['0 run first', '1 run light']);
+  own.ended('first', true);
+  t.deepEqual(told(), ['0 run heavy']);
+  own.ended('light', true);
+  t.deepEqual(told(), ['0 finished light', '1 run as heavy']);
+});
+
 test('what was finished while a thread looked for it is not run again', (t) => {
   const { broker: own, told } = broker(2);
   own.want(0, 'a');

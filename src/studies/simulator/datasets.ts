@@ -44,6 +44,9 @@ const recipeOf = ({ env, data }: Locomotion, kind: DataRecipe['kinds'][number]):
   ...(kind === 'random' || kind === 'expert' ? {} : { medium: { score: data.mediumScore } }),
 });
 
+/** Arms wait for it. */
+const weight = Infinity;
+
 export const locomotionData = (
   stages: Stages,
   locomotion: Locomotion,
@@ -53,6 +56,7 @@ export const locomotionData = (
   return stages.stage({
     name: `data of ${locomotion.env}, ${kind}`,
     settings: { env: locomotion.env, kind, ...settings, builder: { ...settings.builder } },
+    weight,
     run: async ({ folder, signal, tick }) => {
       const maxSteps = settings.builder.maxSteps ?? builderDefaults.maxSteps;
       const built = await buildDataset(recipeOf(locomotion, kind), {
@@ -129,6 +133,7 @@ export const wheelLeggedData = (
       actionRepeat,
       gap: { ...wheelLeggedReal },
     },
+    weight,
     run: (context) => learnOnRobot(task, recipe, context),
   });
 };

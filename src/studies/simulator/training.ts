@@ -3,7 +3,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { JsonObject } from '../../checkpoint/json.js';
 import { type Env, Learner, makeEnv, trainOffDynamics } from '../../control/index.js';
-import type { DynamicsGap, TrainingEvaluation } from '../../control/index.js';
+import type { Algorithm, DynamicsGap, TrainingEvaluation } from '../../control/index.js';
 import { contentHash } from '../../data/content-hash.js';
 import { writeWhole } from '../../files.js';
 import type { Artefact, StageContext, Stages } from '../study.js';
@@ -157,6 +157,20 @@ const train = async (
   });
 };
 
+/** Of an update, about: of SAC's, as measured. */
+const updateCosts: Readonly<Record<Algorithm, number>> = {
+  sac: 1,
+  mix: 1,
+  darc: 2,
+  'darc+': 2,
+  h2o: 2,
+  cql: 12,
+};
+
+/** About how long it takes. */
+const weightOf = ({ algorithm, plan, sizes: { hidden, batch } }: Arm): number =>
+  updateCosts[algorithm] * plan.steps * batch * Math.max(...hidden) ** 2;
+
 /** What decides the result of an arm. Keys from before there was a choice are the CPU's. */
 const settingsOf = (
   { name: _, ...arm }: Arm,
@@ -188,6 +202,7 @@ export const trainArm = async (
     name: arm.name,
     settings,
     ...(data ? { inputs: [data] } : {}),
+    weight: weightOf(arm),
     run: (context) => train({ arm, seeds, data, device, bins, unfinished }, context),
   });
   if (artefact.folder !== '') await rm(unfinished, { force: true });
