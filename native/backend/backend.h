@@ -352,12 +352,13 @@ struct MemoryOperations {
   void (*copy_out)(void* device, void* to_host, const void* from, size_t bytes);  // waits
 };
 
-// Many short operations started as one (a decoding step as a CUDA graph). From `begin` on,
-// operations and the memory's zero and copy are noted. `run` starts them; where they give something
-// to the host it waits for them and only then writes it, and the host's arrays that are written
-// must stay until then, those that are read need not. Meanwhile allocate, release and copy_in act
-// at once, before all that is noted, and copy_out and sum_squares, which wait, must not be called.
-// `end` forgets what was noted and has not run. Null where operations start in no time (the CPU).
+// Many short operations started as one (a decoding step as a CUDA graph). From `begin` on, which is
+// told how many branches there will be, operations and the memory's zero and copy are noted. `run`
+// starts them; where they give something to the host it waits for them and only then writes it, and
+// the host's arrays that are written must stay until then, those that are read need not. Meanwhile
+// allocate, release and copy_in act at once, before all that is noted, and copy_out and
+// sum_squares, which wait, must not be called. `end` forgets what was noted and has not run. Null
+// where operations start in no time (the CPU).
 struct StepOperations {
   void (*begin)(void* device, int32_t branches);
   // What is noted from here on belongs to this branch, 0 at first. Operations of one branch run in

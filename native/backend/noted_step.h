@@ -8,7 +8,8 @@ namespace alignlab {
 
 class NotedStep {
  public:
-  // wanted: otherwise operations start as they are called, and Run does nothing.
+  // wanted: otherwise operations start as they are called, and Run does nothing. branches: as many
+  // as Branch() will name.
   NotedStep(const Backend& backend, bool wanted, int64_t branches = 1)
       : backend_(backend), noting_(wanted && backend.steps.begin) {
     if (noting_) backend_.steps.begin(backend_.device, int32_t(branches));

@@ -68,7 +68,7 @@ class Device {
   const T* StageBatch(BatchArray which, uint64_t batch, const T* host, int64_t count) {
     return static_cast<const T*>(BatchBytes(which, batch, host, size_t(count) * sizeof(T)));
   }
-  // By the number of a batch and the block of positions (attention_host.h).
+  // Of a batch's tiles, by its number and their block of positions (attention_host.h).
   Memo<TileExtent, 2>& tile_extents() { return tile_extents_; }
   // The kept array of this batch, or null when it has to be staged.
   const void* Kept(BatchArray which, uint64_t batch) const;
