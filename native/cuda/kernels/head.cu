@@ -77,7 +77,7 @@ __device__ __forceinline__ void FinishRow(const HeadOutputs& out, VocabularySums
 }
 
 template <class Tile, bool kAligned>
-__global__ void __launch_bounds__(Tile::kThreads, kBlocksAtLeast<Tile>)
+__global__ void __launch_bounds__(Tile::kThreads, kBlocksOf<Tile>)
     HeadKernel(Operands<typename Tile::Element> of, HeadOutputs out) {
   const TilePlace at = PlaceOf<Tile>(blockIdx.x, of.m, of.n);
   Tile tile;
